@@ -1,0 +1,58 @@
+"""Connections to Redis: how to make one, and how a call rides out an outage."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from millstream_shared import errors
+
+R = TypeVar("R")
+
+OUTAGE = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.BusyLoadingError)
+"""What a server that is away, restarting or out of reach makes a call raise."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
+
+
+def connect(url: str) -> "redis.Redis[Any]":
+    """A client for `url`; it connects at its first call. Raises ConfigurationError for a URL that Redis has not."""
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_timeout=30,
+            socket_connect_timeout=3,
+            # Calls are retried here, where it is known which may safely be made twice.
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as bad:
+        raise errors.ConfigurationError(f"{url!r} is not the address of a Redis: {bad}") from bad
+
+
+def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
+    """`call(again)` until it is answered; `again` is True from the second try on.
+
+    Pauses between tries grow to 2 s and are spread at random, so that a thousand workers do not return at once.
+    Raises RedisUnavailable, with the address, after `patience` seconds.
+    """
+    again, pause, deadline = False, _FIRST_PAUSE, time.monotonic() + patience
+    while True:
+        try:
+            return call(again)
+        except redis.exceptions.AuthenticationError as refused:
+            raise errors.RedisUnavailable(url, str(refused)) from refused
+        except OUTAGE as lost:
+            if time.monotonic() + pause > deadline:
+                raise errors.RedisUnavailable(url, str(lost)) from lost
+        time.sleep(pause * random.uniform(0.5, 1.0))
+        again, pause = True, min(pause * 2, _LONGEST_PAUSE)
+
+
+def say_where(url: str) -> str:
+    """The address without its password, fit for a message."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

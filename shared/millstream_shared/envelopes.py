@@ -1,0 +1,114 @@
+"""The envelope in which one task invocation travels: readable, and checked, before anything in it is unpickled.
+
+    magic "ms" | version 1 B | flags 1 B | run id 16 B | created µs 8 B | lengths of header, upstream, body 3 x 4 B
+    header    msgpack; the same bytes for every run of one batch, so a reader may keep what it made of them
+    upstream  16 B an id: the runs whose results the arguments refer to
+    body      the pickled arguments
+    check     CRC-32, or HMAC-SHA256 where a signing key is set
+"""
+
+import hmac
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from millstream_shared import errors
+
+VERSION = 1
+_MAGIC = b"ms"
+_SIGNED = 1
+_FIXED = struct.Struct(">2sBB16sQIII")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What all runs of one batch have in common.
+
+    `function` is `module:qualname`, or `sha256:…` for a task that travels by value. `depth` counts the task runs
+    that this one is nested in.
+    """
+
+    function: str
+    task_name: str
+    queue: str
+    flow_run_id: str
+    flow_run_name: str
+    flow_name: str
+    parent_run_id: str | None
+    tags: tuple[str, ...]
+    flow_tags: tuple[str, ...]
+    depth: int
+
+    def encode(self) -> bytes:
+        return msgpack.packb([getattr(self, name) for name in self.__slots__])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Header":
+        fields: list[Any] = msgpack.unpackb(data)
+        fields[7], fields[8] = tuple(fields[7]), tuple(fields[8])
+        return cls(*fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An opened payload; `header` and `body` are still encoded. `created` is in seconds since the epoch."""
+
+    run_id: str
+    created: float
+    header: bytes
+    upstream: tuple[str, ...]
+    body: bytes
+
+
+def seal(run_id: str, created: float, header: bytes, upstream: bytes, body: bytes, key: bytes | None) -> bytes:
+    """The payload of one run. `upstream` holds 16 bytes an id; with a `key` the payload is signed."""
+    fixed = _FIXED.pack(
+        _MAGIC,
+        VERSION,
+        _SIGNED if key else 0,
+        bytes.fromhex(run_id),
+        int(created * 1e6),
+        len(header),
+        len(upstream),
+        len(body),
+    )
+    content = b"".join((fixed, header, upstream, body))
+    return content + _check(content, key)
+
+
+def open_payload(payload: bytes, run_id: str, key: bytes | None) -> Envelope:
+    """Take a payload apart, touching nothing that is pickled.
+
+    Raises PayloadRefused, naming the reason: not ours, of another version, torn, altered, unsigned, or another run's.
+    """
+    if len(payload) < _FIXED.size or payload[:2] != _MAGIC:
+        raise errors.PayloadRefused(run_id, "it is not a millstream payload, or its beginning is torn")
+    if payload[2] != VERSION:
+        raise errors.PayloadRefused(run_id, f"it is of version {payload[2]}, this worker reads version {VERSION}")
+    _, _, flags, sealed_id, created, header_size, upstream_size, body_size = _FIXED.unpack_from(payload)
+    signed = bool(flags & _SIGNED)
+    if key and not signed:
+        raise errors.PayloadRefused(run_id, "it is not signed, and this worker has a signing key")
+    if signed and not key:
+        raise errors.PayloadRefused(run_id, "it is signed, and this worker has no MILLSTREAM_SIGNING_KEY to check it")
+    end = _FIXED.size + header_size + upstream_size + body_size
+    if len(payload) != end + (32 if signed else 4):
+        raise errors.PayloadRefused(run_id, "its length is wrong: the bytes are torn")
+    if not hmac.compare_digest(_check(payload[:end], key), payload[end:]):
+        raise errors.PayloadRefused(run_id, "its signature is wrong" if signed else "its bytes are torn")
+    if sealed_id.hex() != run_id:
+        raise errors.PayloadRefused(run_id, "it was made for another run")
+    start = _FIXED.size
+    header = payload[start : start + header_size]
+    start += header_size
+    upstream = tuple(payload[at : at + 16].hex() for at in range(start, start + upstream_size, 16))
+    return Envelope(run_id, created / 1e6, header, upstream, payload[start + upstream_size : end])
+
+
+def _check(content: bytes, key: bytes | None) -> bytes:
+    if key:
+        return hmac.digest(key, content, "sha256")
+    return zlib.crc32(content).to_bytes(4, "big")

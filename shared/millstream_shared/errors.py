@@ -1,0 +1,231 @@
+"""Every error that millstream raises on purpose, in one tree.
+
+    MillstreamError
+    |- UsageError                     the program has to change; the message says what to write
+    |  |- ParameterBindError          (TypeError) the arguments of a call do not fit the signature
+    |  |- ParameterTypeError          a flow argument does not validate against its annotation
+    |  |- SignatureMismatchError      (TypeError) a function has another signature than is needed
+    |  |- ReservedArgumentError       (TypeError) a function has a parameter whose name is taken
+    |  |- MappingMissingIterable      nothing to map over
+    |  |- MappingLengthMismatch       the iterables of a map differ in length
+    |  |- MissingContextError         (RuntimeError) called outside of a run
+    |  |- InvalidNameError            (ValueError) a name with characters that are not allowed
+    |  |- ConfigurationError          settings or options that contradict each other
+    |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
+    |  `- PayloadTooLarge             (ValueError) arguments or a result over the size limit
+    |- RunError                       a run ended, or stands, otherwise than completed
+    |  |- FailedRun                   it failed, and there is no exception of its own to raise
+    |  |- CrashedRun                  what executed it went away
+    |  |- CancelledRun                somebody cancelled it
+    |  |- PausedRun                   it is paused, so there is no result yet
+    |  |- UnfinishedRun               it is not in a final state
+    |  |- MissingResult               it completed, but its result was not kept
+    |  |- UpstreamTaskError           something that it needed did not complete
+    |  |- RunLost                     its record is gone from the store
+    |  |- RemoteError                 it failed with an exception that could not be sent; holds the traceback's text
+    |  |- UnpicklableResult           (TypeError) its result cannot be sent back
+    |  |- PayloadRefused              its payload cannot be trusted or read
+    |  `- FunctionUnavailable         its function cannot be imported where it should run
+    `- ServiceError                   something outside of the program is missing
+       |- RedisUnavailable            the server does not answer
+       |- NoWorker                    nobody serves the queue
+       `- LeaseLost                   another worker was given this run
+
+All of them survive pickling with their fields, because they cross processes.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+
+class MillstreamError(Exception):
+    """What every error of this project derives from."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception's default is to call its class with `args` again, which breaks for classes that build a message.
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(kind: type[MillstreamError], args: tuple[Any, ...], fields: Mapping[str, Any]) -> MillstreamError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(fields)
+    return error
+
+
+# --- the program has to change -----------------------------------------------------------------------------------------
+
+
+class UsageError(MillstreamError):
+    """The program asks for something that cannot be done; the message says what to write instead."""
+
+
+class ParameterBindError(UsageError, TypeError):
+    """The arguments of a call do not fit the function's signature. Raised before a run exists."""
+
+    @classmethod
+    def from_bind_failure(cls, name: str, signature: Any, reason: object) -> Self:
+        """The error for a call of `name` whose arguments `signature` does not take."""
+        return cls(f"Cannot call {name!r}: {reason}. Its signature is {name}{signature}.")
+
+
+class ParameterTypeError(UsageError):
+    """A flow's argument does not validate against its annotation. Holds text only, so it always travels."""
+
+
+class SignatureMismatchError(UsageError, TypeError):
+    """A function does not have the signature that its role demands."""
+
+
+class ReservedArgumentError(UsageError, TypeError):
+    """A flow or task function has a parameter that millstream keeps for itself. `argument` is its name."""
+
+    def __init__(self, function: str, argument: str) -> None:
+        self.function, self.argument = function, argument
+        super().__init__(
+            f"{function!r} has a parameter {argument!r}, which every flow and task call already takes: rename it."
+        )
+
+
+class MappingMissingIterable(UsageError):
+    """`.map` was given nothing that it could iterate over."""
+
+
+class MappingLengthMismatch(UsageError):
+    """`.map` was given iterables that differ in length."""
+
+
+class MissingContextError(UsageError, RuntimeError):
+    """Something that belongs inside a run was called outside of one."""
+
+
+class InvalidNameError(UsageError, ValueError):
+    """A name has characters that would break a URL or a path."""
+
+
+class ConfigurationError(UsageError):
+    """Settings or options contradict each other."""
+
+
+class UnpicklableArgument(UsageError, TypeError):
+    """An argument cannot be sent to a worker. `task` and `argument` are names; the cause says why."""
+
+    def __init__(self, task: str, argument: str, reason: str = "") -> None:
+        self.task, self.argument, self.reason = task, argument, reason
+        super().__init__(
+            f"Argument {argument!r} of task {task!r} cannot be pickled{f' ({reason})' if reason else ''}: pass plain "
+            "data and open files, connections and locks inside the task, or use ThreadPoolTaskRunner."
+        )
+
+
+class PayloadTooLarge(UsageError, ValueError):
+    """Arguments or a result are larger than may be sent. `size` and `limit` are in bytes."""
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        self.what, self.size, self.limit = what, size, limit
+        super().__init__(f"{what} takes {size:,} bytes, the limit is {limit:,}: store the data and pass its address.")
+
+
+# --- a run did not complete --------------------------------------------------------------------------------------------
+
+
+class RunError(MillstreamError):
+    """A run ended, or stands, otherwise than completed."""
+
+
+class FailedRun(RunError):
+    """The run failed and left no exception of its own."""
+
+
+class CrashedRun(RunError):
+    """The run was ended from outside: by a signal, an exit, or the loss of its worker."""
+
+
+class CancelledRun(RunError):
+    """The run was cancelled."""
+
+
+class PausedRun(RunError):
+    """The run is paused and has no result yet."""
+
+
+class UnfinishedRun(RunError):
+    """The run is not in a final state, so it has no result."""
+
+
+class MissingResult(RunError):
+    """The run completed, but its result is not, or no longer, available."""
+
+
+class UpstreamTaskError(RunError):
+    """A run that this one needed did not complete."""
+
+
+class RunLost(RunError):
+    """The store no longer knows the run, so its outcome will never be known. `run_id` says which."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"Nothing is known of run {run_id}: its record expired, or the server lost its data.")
+
+
+class RemoteError(RunError):
+    """The run failed with an exception that could not be sent. `text` is its traceback as the worker saw it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"The run failed with an exception that cannot be rebuilt here:\n{text}")
+
+
+class UnpicklableResult(RunError, TypeError):
+    """The run returned something that cannot be sent back. `task` is a name."""
+
+    def __init__(self, task: str, reason: str) -> None:
+        self.task, self.reason = task, reason
+        super().__init__(f"The result of task {task!r} cannot be pickled ({reason}): return plain data.")
+
+
+class PayloadRefused(RunError):
+    """The run's payload was not opened: damaged, of another version, or not signed as it must be."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"The payload was refused: {reason}")
+
+
+class FunctionUnavailable(RunError):
+    """The run's function could not be imported where it should run. `reference` is what was looked for."""
+
+    def __init__(self, reference: str, reason: str) -> None:
+        self.reference, self.reason = reference, reason
+        super().__init__(f"Cannot load {reference!r} ({reason}): install the same code where the worker runs.")
+
+
+# --- something outside is missing --------------------------------------------------------------------------------------
+
+
+class ServiceError(MillstreamError):
+    """Something outside of the program does not answer."""
+
+
+class RedisUnavailable(ServiceError):
+    """The server does not answer. `url` is its address, without a password."""
+
+    def __init__(self, url: str, reason: str = "") -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"No answer from Redis at {url}{f' ({reason})' if reason else ''}.")
+
+
+class NoWorker(ServiceError):
+    """No worker serves the queue. `queue` is its name."""
+
+    def __init__(self, queue: str) -> None:
+        self.queue = queue
+        super().__init__(f"No worker serves the queue {queue!r}: start one with `millstream worker {queue}`.")
+
+
+class LeaseLost(ServiceError):
+    """The right to finish a run went to another worker. `run_id` says which run."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"The lease of run {run_id} is lost: another worker may have it.")

@@ -1,0 +1,35 @@
+"""Run ids: 32 hex digits of a random UUID, of which the runs of one flow run share the first twelve.
+
+The shared beginning (the *tree*) names the Redis key that holds a run's record, so an id alone is enough to find
+the record and the records of one flow run lie, expire and move together.
+"""
+
+import os
+
+_TREE_DIGITS = 12
+
+
+def new_flow_run_id() -> str:
+    """A fresh id with a tree of its own."""
+    return _uuid4_hex(os.urandom(6).hex())
+
+
+def new_task_run_id(flow_run_id: str | None) -> str:
+    """A fresh id in the tree of `flow_run_id`; with None (a task called outside any flow) in one of its own."""
+    return _uuid4_hex(tree_of(flow_run_id) if flow_run_id else os.urandom(6).hex())
+
+
+def tree_of(run_id: str) -> str:
+    """The part of the id that all runs of one flow run share."""
+    return run_id[:_TREE_DIGITS]
+
+
+def new_owner_id(kind: str) -> str:
+    """A name for one incarnation of a process that holds leases: never reused, so it serves as its fencing token."""
+    return f"{kind}-{os.getpid()}-{os.urandom(5).hex()}"
+
+
+def _uuid4_hex(tree: str) -> str:
+    # os.urandom rather than `random`: a user's random.seed() must not make two processes draw the same ids.
+    digits = os.urandom(9).hex()
+    return f"{tree}4{digits[:3]}8{digits[3:]}"

@@ -1,0 +1,62 @@
+"""The names of all Redis keys, and which of them may live without an expiry.
+
+`shared/README.md` holds the data model: type, lifetime, writer and reader of each. The Lua scripts build the same
+names; a contract test keeps the two in step.
+"""
+
+from millstream_shared.ids import tree_of
+
+LEASES = "ms:leases"
+COUNTERS = "ms:counters"
+
+
+def job(run_id: str) -> str:
+    """The RQ job that carries a run until it is settled."""
+    return f"rq:job:{run_id}"
+
+
+def queue(name: str) -> str:
+    """RQ's list of job ids."""
+    return f"rq:queue:{name}"
+
+
+def workers_of_queue(name: str) -> str:
+    """RQ's set of the workers that serve a queue."""
+    return f"rq:workers:{name}"
+
+
+def runs(run_id: str) -> str:
+    """The records of all runs in the tree of `run_id`."""
+    return f"ms:runs:{tree_of(run_id)}"
+
+
+def held(owner: str) -> str:
+    """The runs that a process holds under its lease."""
+    return f"ms:held:{owner}"
+
+
+def inbox(owner: str) -> str:
+    """Ids of finished runs that a process waits for."""
+    return f"ms:inbox:{owner}"
+
+
+def bell(queue_name: str) -> str:
+    """Wakes one idle worker of a queue."""
+    return f"ms:bell:{queue_name}"
+
+
+def dependents(run_id: str) -> str:
+    """The runs that wait for `run_id`."""
+    return f"ms:dependents:{run_id}"
+
+
+def definition(digest: str) -> str:
+    """A task that travels by value."""
+    return f"ms:definition:{digest}"
+
+
+LIVE = ("rq:job:*", "rq:queue:*", "ms:held:*", "ms:dependents:*", LEASES)
+"""Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
+
+PERMANENT = (*LIVE, COUNTERS, "rq:queues", "rq:workers", "rq:workers:*", "rq:failed:*")
+"""All keys that may be without an expiry."""

@@ -1,0 +1,46 @@
+-- Takes runs from the queues, in order of priority, under the lease of the worker that asks.
+-- ARGV: owner, slots for sync runs, slots for async runs, time as RQ writes it, queues...
+-- Gives: for each run id, attempt, mode, crashes, payload
+local owner, sync, async, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+if not redis.call('ZSCORE', 'ms:leases', owner) then
+  return redis.error_reply('LEASELOST ' .. owner)
+end
+local held = 'ms:held:' .. owner
+local taken = {}
+for i = 5, #ARGV do
+  local queue = ARGV[i]
+  local key = 'rq:queue:' .. queue
+  while sync > 0 or async > 0 do
+    local id = redis.call('LPOP', key)
+    if not id then break end
+    local job = 'rq:job:' .. id
+    local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes')
+    if run[1] then
+      local free = run[2] == 'a' and async or sync
+      if free <= 0 then
+        redis.call('LPUSH', key, id)
+        break
+      end
+      if run[2] == 'a' then async = async - 1 else sync = sync - 1 end
+      local attempt = redis.call('HINCRBY', job, 'attempts', 1)
+      redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
+      redis.call('HSET', held, id, attempt)
+      taken[#taken + 1] = { id, attempt, run[2], tonumber(run[3] or 0), run[1] }
+    elseif redis.call('EXISTS', job) == 1 then
+      -- A job enqueued with RQ itself is not ours to run, nor is a dead letter that was requeued. Both are set aside
+      -- where RQ's tools list failed jobs.
+      redis.call('HSET', job, 'status', 'failed')
+      redis.call('HSETNX', job, 'exc_info',
+        'This job was not made by millstream. Serve its queue with `rq worker`, or give it a queue of its own.')
+      redis.call('ZADD', 'rq:failed:' .. queue, math.floor(now_ms() / 1000) + 31536000, id)
+    end
+    -- else: the run was withdrawn while it was queued.
+  end
+  if redis.call('LLEN', key) == 0 then
+    -- Every token in the bell is for work that has been taken.
+    redis.call('DEL', 'ms:bell:' .. queue)
+  elseif #taken > 0 and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
+    ring(queue)
+  end
+end
+return taken

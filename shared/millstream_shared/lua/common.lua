@@ -1,0 +1,106 @@
+-- What several scripts share; it is put in front of each of them.
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function tree(id)
+  return 'ms:runs:' .. string.sub(id, 1, 12)
+end
+
+-- A record's second byte is a capital letter once its run has ended.
+local function is_final(record)
+  local letter = record and string.byte(record, 2)
+  return letter and letter >= 65 and letter <= 90
+end
+
+-- Whether a run is still to be executed: it has a job, and not one that is only kept for a look at what went wrong.
+local function is_live(id)
+  return redis.call('HEXISTS', 'rq:job:' .. id, 'payload') == 1
+end
+
+-- Wakes one idle worker. More than one token is of use only while workers are busy taking them.
+local function ring(queue)
+  local bell = 'ms:bell:' .. queue
+  redis.call('LPUSH', bell, '1')
+  redis.call('LTRIM', bell, 0, 15)
+  redis.call('EXPIRE', bell, 3600)
+end
+
+-- Appends to a queue, or puts in front of it keeping the given order, however many there are.
+local function enqueue(queue, ids, front)
+  if #ids == 0 then return end
+  local key = 'rq:queue:' .. queue
+  redis.call('SADD', 'rq:queues', key)
+  if front then
+    for i = #ids, 1, -1 do redis.call('LPUSH', key, ids[i]) end
+  else
+    for first = 1, #ids, 1000 do
+      redis.call('RPUSH', key, unpack(ids, first, math.min(first + 999, #ids)))
+    end
+  end
+  ring(queue)
+end
+
+-- Puts runs that were taken, or were waiting, at the front of the queues they belong to: what was begun comes first.
+local function enqueue_again(ids)
+  local queues, order = {}, {}
+  for _, id in ipairs(ids) do
+    local queue = redis.call('HGET', 'rq:job:' .. id, 'origin')
+    if queue then
+      if not queues[queue] then
+        queues[queue] = {}
+        order[#order + 1] = queue
+      end
+      redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
+      table.insert(queues[queue], id)
+    end
+  end
+  for _, queue in ipairs(order) do enqueue(queue, queues[queue], true) end
+end
+
+-- Keeps the job of a crashed run where RQ's tools look for failed jobs. Its payload takes another name, so that no
+-- worker of ours executes a run that has ended.
+local function bury(job, id, keep)
+  local kept = redis.call('HMGET', job, 'payload', 'origin')
+  if not kept[1] then return end
+  redis.call('HDEL', job, 'payload', 'reply', 'dependents')
+  redis.call('HSET', job, 'dead_letter', kept[1], 'status', 'failed', 'exc_info',
+    'The run crashed: its record has the reason.')
+  redis.call('EXPIRE', job, keep)
+  redis.call('ZADD', 'rq:failed:' .. kept[2], math.floor(now_ms() / 1000) + keep, id)
+end
+
+-- Writes an ended run's record, takes its job away, frees what waited for it. `told` collects whom to tell, by inbox.
+local function finish(id, record, keep, told, freed)
+  redis.call('HSET', tree(id), id, record)
+  local job = 'rq:job:' .. id
+  local known = redis.call('HMGET', job, 'reply', 'dependents')
+  if string.byte(record, 2) == 75 then bury(job, id, keep) else redis.call('DEL', job) end
+  if known[1] then
+    told[known[1]] = told[known[1]] or {}
+    table.insert(told[known[1]], id)
+  end
+  if known[2] then
+    local dependents = 'ms:dependents:' .. id
+    for _, dependent in ipairs(redis.call('SMEMBERS', dependents)) do
+      local waiting = 'rq:job:' .. dependent
+      if redis.call('HEXISTS', waiting, 'waits') == 1 and redis.call('HINCRBY', waiting, 'waits', -1) == 0 then
+        redis.call('HDEL', waiting, 'waits')
+        freed[#freed + 1] = dependent
+      end
+    end
+    redis.call('DEL', dependents)
+  end
+end
+
+local function tell(told)
+  for inbox, ids in pairs(told) do
+    local key = 'ms:inbox:' .. inbox
+    for first = 1, #ids, 1000 do
+      redis.call('RPUSH', key, unpack(ids, first, math.min(first + 999, #ids)))
+    end
+    redis.call('EXPIRE', key, 3600)
+  end
+end

@@ -1,0 +1,24 @@
+-- Hands runs back to their queues, unless they have crashed too often: those stay held, for the caller to settle.
+-- ARGV: owner, 1 if a process died under them, crash limit, ids...
+-- Gives: for each run that stays, id, attempt, payload
+local owner, crashed, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local held = 'ms:held:' .. owner
+local back, over = {}, {}
+for i = 4, #ARGV do
+  local id = ARGV[i]
+  local attempt = redis.call('HGET', held, id)
+  local job = 'rq:job:' .. id
+  if attempt and redis.call('EXISTS', job) == 1 then
+    local crashes = redis.call('HINCRBY', job, 'crashes', crashed)
+    if crashes >= limit then
+      over[#over + 1] = { id, attempt, redis.call('HGET', job, 'payload') }
+    else
+      redis.call('HDEL', held, id)
+      back[#back + 1] = id
+    end
+  elseif attempt then
+    redis.call('HDEL', held, id)
+  end
+end
+enqueue_again(back)
+return over

@@ -1,0 +1,16 @@
+-- Ends runs that no worker has begun yet.
+-- ARGV: retention in seconds, then for each run: id, record   Gives the ids that were withdrawn.
+local told, freed, gone = {}, {}, {}
+for i = 2, #ARGV, 2 do
+  local id = ARGV[i]
+  local job = 'rq:job:' .. id
+  if is_live(id) and redis.call('HGET', job, 'status') ~= 'started' then
+    redis.call('LREM', 'rq:queue:' .. redis.call('HGET', job, 'origin'), 1, id)
+    finish(id, ARGV[i + 1], ARGV[1], told, freed)
+    redis.call('EXPIRE', tree(id), ARGV[1])
+    gone[#gone + 1] = id
+  end
+end
+enqueue_again(freed)
+tell(told)
+return gone

@@ -1,0 +1,178 @@
+"""The record of one run: what is stored of it, and kept when it has ended.
+
+    version 1 B | state type 1 letter, capital when final | msgpack array
+
+Version and letter stand at fixed places so that a Lua script can tell, without decoding, whether a record is final
+and must never change again.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgpack
+
+from millstream_shared import errors, values
+from millstream_shared.states import State, StateType
+
+VERSION = 1
+_LETTERS = {
+    StateType.SCHEDULED: b"s",
+    StateType.PENDING: b"p",
+    StateType.RUNNING: b"r",
+    StateType.PAUSED: b"h",
+    StateType.CANCELLING: b"k",
+    StateType.COMPLETED: b"C",
+    StateType.FAILED: b"F",
+    StateType.CANCELLED: b"X",
+    StateType.CRASHED: b"K",
+    }
+_TYPES = {letter[0]: state_type for state_type, letter in _LETTERS.items()}
+_NAMES = {state_type: state_type.value.capitalize() for state_type in StateType}
+
+# How `data` is encoded: absent, a value, or an exception with its traceback.
+_ABSENT, _VALUE, _EXCEPTION = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run as it is stored. Times are in seconds since the epoch; `data` is the encoded result or exception."""
+
+    run_id: str
+    kind: Literal["task", "flow"]
+    state_type: StateType
+    state_name: str
+    message: str | None
+    name: str
+    function_name: str
+    flow_run_id: str | None
+    parent_run_id: str | None
+    tags: tuple[str, ...]
+    worker: str | None
+    attempt: int
+    created: float
+    started: float | None
+    ended: float | None
+    data_kind: int
+    data: bytes | None
+
+    @property
+    def state(self) -> State[Any]:
+        """The state, with its data decoded; an exception that cannot be rebuilt here becomes a RemoteError."""
+        state: State[Any] = State(
+            type=self.state_type,
+            name=self.state_name,
+            message=self.message,
+            data=decode_data(self.data_kind, self.data),
+        )
+        state.run_id, state.run_name = self.run_id, self.name
+        if self.ended or self.started:
+            state.timestamp = self.ended or self.started or 0.0
+        return state
+
+    def encode(self) -> bytes:
+        default_name = _NAMES[self.state_type]
+        suffix = self.name == f"{self.function_name}-{self.run_id[-3:]}"
+        created = int(self.created * 1e6)
+        fields: list[Any] = [
+            None if suffix else self.name,
+            self.function_name,
+            created,
+            _after(created, self.started),
+            _after(created, self.ended),
+            self.worker,
+            self.data_kind,
+            self.data,
+            # From here on, what most runs do not have; absent when the rest is the default.
+            None if self.state_name == default_name else self.state_name,
+            self.message,
+            bytes.fromhex(self.parent_run_id) if self.parent_run_id else None,
+            self.tags or None,
+            self.attempt if self.attempt != 1 else None,
+            None if self.kind == "task" else True,
+            bytes.fromhex(self.flow_run_id) if self.flow_run_id else None,
+        ]
+        return bytes((VERSION,)) + _LETTERS[self.state_type] + msgpack.packb(fields)
+
+
+def decode(run_id: str, stored: bytes) -> Record:
+    """The record of `run_id` from its stored bytes. Raises PayloadRefused if another version wrote them."""
+    if len(stored) < 3 or stored[0] != VERSION:
+        raise errors.PayloadRefused(run_id, f"its record is not of version {VERSION}")
+    fields: list[Any] = msgpack.unpackb(stored[2:])
+    state_type = _TYPES[stored[1]]
+    name, function_name, created, started, ended, worker, data_kind, data = fields[:8]
+    state_name, message, parent, tags, attempt, is_flow, flow_run = fields[8:]
+    return Record(
+        run_id=run_id,
+        kind="flow" if is_flow else "task",
+        state_type=state_type,
+        state_name=state_name or _NAMES[state_type],
+        message=message,
+        name=name or f"{function_name}-{run_id[-3:]}",
+        function_name=function_name,
+        flow_run_id=flow_run.hex() if flow_run else None,
+        parent_run_id=parent.hex() if parent else None,
+        tags=tuple(tags or ()),
+        worker=worker,
+        attempt=attempt or 1,
+        created=created / 1e6,
+        started=None if started is None else (created + started) / 1e6,
+        ended=None if ended is None else (created + ended) / 1e6,
+        data_kind=data_kind,
+        data=data,
+    )
+
+
+def is_final(stored: bytes) -> bool:
+    """Whether these bytes are the record of a run that has ended."""
+    return 65 <= stored[1] <= 90
+
+
+def encode_data(state: State[Any]) -> tuple[int, bytes | None]:
+    """The state's data as `(data kind, bytes)`. Raises whatever pickling a value raised."""
+    data = state.data
+    if isinstance(data, BaseException):
+        return _EXCEPTION, encode_exception(data)
+    if data is None and state.type is not StateType.COMPLETED:
+        return _ABSENT, None
+    return _VALUE, values.dumps(data)
+
+
+def decode_data(kind: int, data: bytes | None) -> Any:
+    """What `encode_data` encoded."""
+    if kind == _ABSENT or data is None:
+        return None
+    return decode_exception(data) if kind == _EXCEPTION else values.loads(data)
+
+
+def encode_exception(exception: BaseException) -> bytes:
+    """An exception as bytes, along with its traceback's text; one that cannot be pickled travels as text alone."""
+    import traceback
+
+    text = "".join(traceback.format_exception(exception))
+    try:
+        pickled = values.dumps(exception)
+        # An exception whose constructor does not take its own `args` pickles well and fails only when loaded.
+        values.loads(pickled)
+    except Exception:
+        pickled = None
+    return msgpack.packb([pickled, type(exception).__qualname__, str(exception), text])
+
+
+def decode_exception(data: bytes) -> BaseException:
+    """The exception itself, its `__cause__` carrying the worker's traceback; else a RemoteError with all its text."""
+    pickled, type_name, message, text = msgpack.unpackb(data)
+    remote = errors.RemoteError(type_name, message, text)
+    if pickled is None:
+        return remote
+    try:
+        exception = values.loads(pickled)
+    except Exception:
+        return remote
+    if exception.__cause__ is None:
+        exception.__cause__ = remote
+    return exception
+
+
+def _after(created: int, moment: float | None) -> int | None:
+    return None if moment is None else int(moment * 1e6) - created

@@ -1,0 +1,24 @@
+"""The Lua scripts of the store: each file in `lua/` is one atomic step."""
+
+import hashlib
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import redis
+
+
+@cache
+def _source(name: str) -> tuple[str, str]:
+    folder = resources.files("millstream_shared") / "lua"
+    text = "\n".join((folder / f"{part}.lua").read_text() for part in ("common", name))
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def run(client: "redis.Redis[Any]", name: str, args: list[Any]) -> Any:
+    """Run the script `name`; a server that does not know it yet, or has forgotten it, is given it first."""
+    text, digest = _source(name)
+    try:
+        return client.execute_command("EVALSHA", digest, 0, *args)
+    except redis.exceptions.NoScriptError:
+        return client.execute_command("EVAL", text, 0, *args)

@@ -1,0 +1,53 @@
+"""The settings of one process, read once from `MILLSTREAM_*` environment variables."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """All that can be configured; durations are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="MILLSTREAM_", frozen=True, extra="ignore")
+
+    redis_url: str | None = None
+    """Where the team's Redis is; unset means the embedded server in `home`."""
+    home: Path = Field(default_factory=lambda: Path.home() / ".millstream")
+    """Folder of the embedded server: its socket, log and append-only data."""
+    default_task_runner: Literal["queue", "threads", "concurrent", "sequential"] = "queue"
+    default_queue: str = "default"
+    logging_level: str = "INFO"
+    signing_key: SecretStr | None = None
+    """With a key set, payloads are signed and workers refuse any that are not."""
+    lease_seconds: float = Field(default=15.0, gt=0)
+    """A process that has not renewed for this long is taken for dead and its runs go back to their queues."""
+    heartbeat_seconds: float = Field(default=5.0, gt=0)
+    crash_limit: int = Field(default=3, ge=1)
+    """A run whose worker died this many times under it ends as Crashed instead of going round again."""
+    retention_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    """How long the records and results of a flow run are kept after its last change."""
+    first_contact_seconds: float = Field(default=2.0, gt=0)
+    """How long to try for a first answer from Redis before saying that it is not there."""
+    outage_seconds: float = Field(default=120.0, gt=0)
+    """How long a call rides out an outage of a Redis that did answer before."""
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process; `get_settings.cache_clear()` makes the next call read the environment again.
+
+    Raises ConfigurationError, naming the variable, for a value that does not fit.
+    """
+    from pydantic import ValidationError
+
+    from millstream_shared import errors
+
+    try:
+        return Settings()
+    except ValidationError as invalid:
+        first = invalid.errors()[0]
+        name = "MILLSTREAM_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise errors.ConfigurationError(f"{name}: {first['msg']} (it is {first['input']!r})") from invalid

@@ -1,0 +1,250 @@
+"""The store: everything that is kept in Redis, each atomic step one method."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from millstream_shared import connections, errors, keys, records, rq_queue, scripts
+from millstream_shared.records import Record
+from millstream_shared.settings import Settings
+
+_LARGEST_CALL = 500
+"""Runs in one script call: about 2 ms during which the server does nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run on its way to a queue. `upstream` are the ids, joined together, of the runs that must end before it."""
+
+    run_id: str
+    description: str
+    payload: bytes
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that a worker holds. `attempt` is the fencing token: with another one, nothing can be settled."""
+
+    run_id: str
+    attempt: int
+    is_async: bool
+    crashes: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A run whose owner died, now held by the reaper to be settled; `content` is its payload, or a flow run's record."""
+
+    run_id: str
+    attempt: int
+    content: bytes
+    is_flow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What became of the runs of one dead owner."""
+
+    owner: str
+    put_back: int
+    orphans: list[Orphan]
+
+
+class Store:
+    """One Redis, by its URL. Safe to use from several threads; every call rides out outages as the settings say."""
+
+    def __init__(self, url: str, settings: Settings, client: Any = None) -> None:
+        self.url = url
+        self.settings = settings
+        self.outages = 0
+        """How many calls had to be made again: after one, an answer may have been lost on its way."""
+        self._redis = client if client is not None else connections.connect(url)
+        self._patience = settings.first_contact_seconds
+
+    # -- contact
+
+    def ping(self) -> None:
+        """Raises RedisUnavailable, within seconds, if nobody answers."""
+        self._persist(lambda _: self._redis.ping())
+
+    def close(self) -> None:
+        self._redis.close()
+
+    # -- asking for work
+
+    def submit(
+        self, queue: str, batch: Sequence[QueuedRun], *, inbox: str, is_async: bool, in_front: bool = False
+    ) -> None:
+        """Queue the runs; those with unfinished upstream runs follow when these have ended."""
+        for some in _chunks(batch, _LARGEST_CALL):
+            args: list[Any] = []
+            for run in some:
+                args += (run.run_id, run.description, run.payload, run.upstream)
+            self._submit(queue, args, inbox, is_async, in_front)
+
+    def _submit(self, queue: str, runs: list[Any], inbox: str, is_async: bool, in_front: bool) -> None:
+        mode = "a" if is_async else "s"
+        front = "1" if in_front else ""
+        self._persist(
+            lambda again: scripts.run(
+                self._redis, "submit", [queue, front, inbox, mode, rq_queue.JOB_DATA, "1" if again else "", *runs]
+            )
+        )
+
+    def withdraw(self, ended: Sequence[Record]) -> list[str]:
+        """End queued runs that no worker has begun, with these records; the ids of those that were still there."""
+        args: list[Any] = [self.settings.retention_seconds]
+        for record in ended:
+            args += (record.run_id, record.encode())
+        return [name.decode() for name in self._run("withdraw", args)] if ended else []
+
+    def put_definition(self, digest: str, definition: bytes) -> None:
+        """Keep a function that travels by value, under the hash of its content."""
+        self._persist(
+            lambda _: self._redis.set(keys.definition(digest), definition, ex=self.settings.retention_seconds)
+        )
+
+    def definition(self, digest: str) -> bytes | None:
+        return self._persist(lambda _: self._redis.get(keys.definition(digest)))
+
+    # -- doing work
+
+    def claim(self, owner: str, queues: Sequence[str], *, sync_slots: int, async_slots: int) -> list[Claim]:
+        """Take runs from the queues, the first queue first. Raises LeaseLost if `owner` was given up for dead."""
+        args = [owner, max(sync_slots, 0), max(async_slots, 0), rq_queue.timestamp(), *queues]
+        taken = self._run("claim", args)
+        return [
+            Claim(run_id.decode(), attempt, mode == b"a", crashes, payload)
+            for run_id, attempt, mode, crashes, payload in taken
+        ]
+
+    def claim_one(self, owner: str, run_id: str) -> Claim | None:
+        """Take a run that is in no queue any more: one that a stock `rq worker` has popped."""
+        taken = self._run("claim_one", [owner, run_id, rq_queue.timestamp()])
+        return Claim(run_id, taken[0], taken[1] == b"a", 0, taken[2]) if taken else None
+
+    def settle(self, owner: str, ended: Sequence[tuple[str, int, bytes]]) -> list[str]:
+        """Record how runs ended: (run id, attempt, record). The ids whose lease had passed to another worker."""
+        refused: list[str] = []
+        for some in _chunks(ended, _LARGEST_CALL):
+            args: list[Any] = [owner, self.settings.retention_seconds]
+            for outcome in some:
+                args += outcome
+            refused += [name.decode() for name in self._run("settle", args)]
+        return refused
+
+    def release(self, owner: str, run_ids: Sequence[str], *, crashed: bool = False) -> list[Orphan]:
+        """Hand runs back to their queues. Those that crashed too often stay held, for the caller to settle."""
+        over: list[Orphan] = []
+        for some in _chunks(run_ids, _LARGEST_CALL):
+            limit = self.settings.crash_limit
+            stay = self._run("release", [owner, 1 if crashed else 0, limit if crashed else 1 << 30, *some])
+            over += [Orphan(name.decode(), int(attempt), payload, False) for name, attempt, payload in stay]
+        return over
+
+    def held(self, owner: str) -> set[str]:
+        """The runs that `owner` holds."""
+        return {name.decode() for name in self._persist(lambda _: self._redis.hkeys(keys.held(owner)))}
+
+    # -- leases
+
+    def take_lease(self, owner: str) -> None:
+        """Begin to hold runs: the lease must be renewed before `lease_seconds` have passed."""
+        self._run("renew", [owner, int(self.settings.lease_seconds * 1000), "1"])
+
+    def renew_lease(self, owner: str) -> bool:
+        """False if the lease had run out and another process has taken the runs over."""
+        return bool(self._run("renew", [owner, int(self.settings.lease_seconds * 1000), ""]))
+
+    def end_lease(self, owner: str) -> None:
+        """Give the lease up; nothing may be held under it any more."""
+        self._persist(lambda _: self._redis.zrem(keys.LEASES, owner))
+        self._persist(lambda _: self._redis.delete(keys.inbox(owner)))
+
+    def reap(self, caller: str) -> Reaped | None:
+        """Take over the runs of one owner whose lease has run out; None if there is no such owner."""
+        found = self._run("reap", [caller, self.settings.crash_limit])
+        if not found:
+            return None
+        orphans = [Orphan(name.decode(), int(token), content, kind == b"flow") for name, token, content, kind in found[2]]
+        return Reaped(found[0].decode(), found[1], orphans)
+
+    # -- records
+
+    def record(self, owner: str, runs: Iterable[tuple[str, bytes, bool]]) -> list[str]:
+        """Write the records of runs that `owner` executes itself: (run id, record, whether to hold it from now on)."""
+        refused: list[str] = []
+        for some in _chunks(list(runs), _LARGEST_CALL):
+            args: list[Any] = [owner, self.settings.retention_seconds]
+            for run_id, record, hold in some:
+                args += (run_id, record, "h" if hold else "")
+            refused += [name.decode() for name in self._run("record", args)]
+        return refused
+
+    def records(self, run_ids: Sequence[str]) -> dict[str, bytes]:
+        """The stored records of those runs that have one, by run id."""
+        by_tree: dict[str, list[str]] = {}
+        for run_id in run_ids:
+            by_tree.setdefault(keys.runs(run_id), []).append(run_id)
+        found: dict[str, bytes] = {}
+        for key, names in by_tree.items():
+            for some in _chunks(names, 1000):
+                stored = self._persist(lambda _, key=key, some=some: self._redis.hmget(key, some))
+                found.update({name: record for name, record in zip(some, stored, strict=True) if record})
+        return found
+
+    def look(self, run_ids: Sequence[str]) -> dict[str, bytes | str | None]:
+        """For each run its record (bytes), `queued`, `started` or `deferred`, or None: nothing is known of it."""
+        seen: dict[str, bytes | str | None] = {}
+        for some in _chunks(run_ids, _LARGEST_CALL):
+            for name, found in zip(some, self._run("look", list(some)), strict=True):
+                is_record = found[:1] == bytes((records.VERSION,))
+                seen[name] = found if is_record else (found.decode() or None)
+        return seen
+
+    def tree(self, run_id: str) -> Iterable[Record]:
+        """All records in the tree of a run, in no order, read bit by bit."""
+        for name, stored in self._redis.hscan_iter(keys.runs(run_id), count=1000):
+            yield records.decode(name.decode(), stored)
+
+    # -- being told
+
+    def next_finished(self, inbox: str, timeout: float) -> list[str]:
+        """Ids of runs that ended, at most 1,000, waiting up to `timeout` seconds for the first.
+
+        The one call that is not made again in an outage: it raises what redis raised, for the caller's own pace.
+        """
+        popped: Any = self._redis.blmpop(timeout, 1, keys.inbox(inbox), direction="LEFT", count=1000)
+        return [name.decode() for name in popped[1]] if popped else []
+
+    def has_workers(self, queue: str) -> bool:
+        """Whether a worker, ours or RQ's, that serves the queue is registered and alive."""
+        names = self._persist(lambda _: self._redis.smembers(keys.workers_of_queue(queue)))
+        return any(self._persist(lambda _, name=name: self._redis.exists(name)) for name in names)
+
+    # -- the way to the server
+
+    def _run(self, name: str, args: list[Any]) -> Any:
+        return self._persist(lambda _: scripts.run(self._redis, name, args))
+
+    def _persist(self, call: Any) -> Any:
+        def counted(again: bool) -> Any:
+            self.outages += again
+            return call(again)
+
+        try:
+            answer = connections.persist(counted, self.url, self._patience)
+        except redis.exceptions.ResponseError as refused:
+            if str(refused).startswith("LEASELOST"):
+                raise errors.LeaseLost(str(refused).partition(" ")[2]) from None
+            raise
+        self._patience = self.settings.outage_seconds
+        return answer
+
+
+def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    return (items[at : at + size] for at in range(0, len(items), size))
