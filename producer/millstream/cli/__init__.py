@@ -1,0 +1,3 @@
+"""The `millstream` command."""
+
+from millstream.cli.main import main as main

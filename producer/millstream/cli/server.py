@@ -1,0 +1,72 @@
+"""`millstream server`: the embedded server, kept running, ended, looked at."""
+
+import sys
+
+import click
+
+from millstream.embedded import upkeep
+from millstream_shared import settings
+
+_NOT_RUNNING = 3  # what init scripts answer to `status` when a service is stopped
+
+
+@click.group()
+def server() -> None:
+    """Look after the private server that programs use when MILLSTREAM_REDIS_URL is not set.
+
+    It starts by itself with the first program that needs it, and ends with the last.
+    """
+    if settings.get_settings().redis_url:
+        click.echo("Note: MILLSTREAM_REDIS_URL is set, so programs use that Redis and not this server.", err=True)
+
+
+@server.command()
+def start() -> None:
+    """Start it, and keep it running with or without users until `server stop`."""
+    click.echo(f"running at {upkeep.start_server(settings.get_settings().home)}")
+
+
+@server.command()
+@click.option("--force", is_flag=True, help="Even if programs use it; they lose their connection.")
+def stop(force: bool) -> None:
+    """End it. Its history stays on disk."""
+    ended = upkeep.stop_server(settings.get_settings().home, force=force)
+    click.echo("stopped" if ended else "it was not running")
+
+
+@server.command()
+def status() -> None:
+    """Show whether it runs, and how it does. Exit code 0 if it runs, 3 if not."""
+    found = upkeep.read_status(settings.get_settings().home)
+    if not found.running:
+        click.echo(f"not running\n{_line('url', found.url)}\n{_line('history', _size(found.data_bytes))}")
+        sys.exit(_NOT_RUNNING)
+    lines = {
+        "url": found.url,
+        "process": str(found.pid),
+        "version": found.version,
+        "memory": _size(found.memory_bytes),
+        "used by": "unknown" if found.users is None else _count(found.users, "process", "processes"),
+        "clients": _count(found.connections, "connection", "connections"),
+        "history": _size(found.data_bytes),
+        "ends": "with `millstream server stop`" if found.kept else "with the last process that uses it",
+    }
+    click.echo("\n".join(["running", *(_line(name, value) for name, value in lines.items())]))
+
+
+def _line(name: str, value: str) -> str:
+    return f"  {name:<10}{value}"
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
+
+
+def _size(size: int) -> str:
+    """A number of bytes for people: `512 B`, `1.5 MiB`."""
+    scaled, unit = float(size), "B"
+    for larger in ("KiB", "MiB", "GiB"):
+        if scaled < 1024:
+            break
+        scaled, unit = scaled / 1024, larger
+    return f"{scaled:.1f} {unit}" if unit != "B" else f"{size} B"

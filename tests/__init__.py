@@ -1,0 +1,1 @@
+"""The tests of millstream; `fundamentals/` is the place to start reading."""

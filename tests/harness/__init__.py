@@ -1,0 +1,3 @@
+"""What tests are built from: real servers, real processes, and a way to wait without sleeping."""
+
+from tests.harness.waiting import eventually as eventually

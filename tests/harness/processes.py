@@ -1,0 +1,127 @@
+"""Real processes for tests: started, watched, killed, and none of them or of their children left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from tests.harness import waiting
+
+_MARK = "MILLSTREAM_TEST_PROCESS"
+
+
+class Process:
+    """A running program whose output goes to a file."""
+
+    def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self.log = folder / f"{uuid.uuid4().hex[:8]}.log"
+        with self.log.open("wb") as output:
+            self._popen = subprocess.Popen(
+                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        self.pid = self._popen.pid
+
+    @property
+    def output(self) -> str:
+        """What it has written so far, standard output and error together."""
+        return self.log.read_text()
+
+    @property
+    def runs(self) -> bool:
+        return self._popen.poll() is None
+
+    def wait(self, timeout: float = 30.0) -> int:
+        """Its exit code, once it has ended; minus the number of the signal that ended it."""
+        return self._popen.wait(timeout)
+
+    def succeed(self, timeout: float = 30.0) -> str:
+        """Its output, once it has ended without error."""
+        assert self.wait(timeout) == 0, self.output
+        return self.output
+
+    def says(self, text: str, timeout: float = 20.0) -> str:
+        """Wait until `text` is in its output, and return the output. Fails at once if it ends without saying so."""
+
+        def said() -> bool:
+            ended = not self.runs
+            return text in self.output or ended
+
+        waiting.eventually(said, timeout)
+        assert text in self.output, f"ended, exit code {self._popen.returncode}:\n{self.output}"
+        return self.output
+
+    def send(self, number: signal.Signals) -> None:
+        self._popen.send_signal(number)
+
+    def kill(self) -> None:
+        """`kill -9`, and wait for its end."""
+        self._popen.kill()
+        self._popen.wait(30)
+
+
+class Processes:
+    """Starts programs in `folder`, with an environment that holds nothing of the tester's own settings."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self._mark = uuid.uuid4().hex
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MILLSTREAM_")}
+        self.environment = inherited | environment | {_MARK: self._mark, "PYTHONUNBUFFERED": "1"}
+        self._started: list[Process] = []
+
+    def start(self, *command: str, **environment: str) -> Process:
+        """Start a program."""
+        process = Process(list(command), self.folder, self.environment | environment)
+        self._started.append(process)
+        return process
+
+    def python(self, script: str | Path, *arguments: str, **environment: str) -> Process:
+        """Start a Python script: a path, or the text of one."""
+        if isinstance(script, str):
+            text, script = script, self.folder / f"script_{uuid.uuid4().hex[:8]}.py"
+            script.write_text(text)
+        return self.start(sys.executable, str(script), *arguments, **environment)
+
+    def cli(self, *arguments: str, **environment: str) -> Process:
+        """Start `millstream` with these arguments."""
+        return self.start(sys.executable, "-m", "millstream.cli", *arguments, **environment)
+
+    def alive(self) -> dict[int, str]:
+        """All that runs because of us, by process id: what we started, what those started, and so on."""
+        return {pid: _command(pid) for pid in _all_pids() if self._is_ours(pid)}
+
+    def end(self) -> None:
+        """Kill what we started, then fail if anything that those had started outlives them."""
+        for process in self._started:
+            process.kill()
+        try:
+            waiting.eventually(lambda: not self.alive())
+        except AssertionError:
+            left = self.alive()
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            raise AssertionError(f"left behind: {left}") from None
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            # A server overwrites its environment to show a title, but it works in our folder.
+            place = Path(os.readlink(f"/proc/{pid}/cwd"))
+            if place == self.folder or self.folder in place.parents:
+                return True
+            return f"{_MARK}={self._mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False  # It has ended, or is another user's.
+
+
+def _all_pids() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdecimal())
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""
