@@ -35,11 +35,16 @@ class _Commands(click.Group):
 def _say_broken(name: str, failure: Exception) -> click.Command:
     """A command in place of one that cannot be loaded, so that the others still work."""
 
-    def fail() -> None:
+    def fail(**_: object) -> None:
         raise click.ClickException(f"The command {name!r} cannot be loaded: {failure}")
 
     return click.Command(
-        name, callback=fail, short_help="(cannot be loaded)", context_settings={"ignore_unknown_options": True}
+        name,
+        callback=fail,
+        short_help="(cannot be loaded)",
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings={"ignore_unknown_options": True},
+        add_help_option=False,
     )
 
 
