@@ -71,7 +71,7 @@ def test_stop_respects_those_who_use_it(running, home):
     assert not pings.ping(home.socket)
 
 
-def test_a_refused_stop_lets_the_server_be_kept(running, home):
+def test_a_refused_stop_lets_the_server_be_kept(running):
     """A stop that did not happen changes nothing: the server still outlives its users."""
     running.cli("server", "start").succeed()
     user = running.python(USE_AND_STAY)

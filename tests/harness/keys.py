@@ -7,14 +7,14 @@ from millstream_shared import keys
 from tests.harness import servers, waiting
 
 
-def audit(server: servers.Server, *, work_may_be_left: bool = False) -> None:
+def audit(server: servers.Server, *, work_may_be_left: bool = False, patience: float = 3.0) -> None:
     """Fail if the server holds a key that would stay for ever, or work that is not finished unless it may be left.
 
-    Work is given a few seconds to end: the last thing a test saw may be a moment before the last key goes.
+    It is given `patience` seconds to end: the last thing a test saw may be a moment before the last key goes.
     """
     client = server.client()
     try:
-        waiting.eventually(lambda: _check(client, work_may_be_left), timeout=3)
+        waiting.eventually(lambda: _check(client, work_may_be_left), patience)
     finally:
         client.close()
 

@@ -93,12 +93,12 @@ class Processes:
         """All that runs because of us, by process id: what we started, what those started, and so on."""
         return {pid: _command(pid) for pid in _all_pids() if self._is_ours(pid)}
 
-    def end(self) -> None:
-        """Kill what we started, then fail if anything that those had started outlives them."""
+    def end(self, timeout: float = 10.0) -> None:
+        """Kill what we started, then fail if anything that those had started outlives them by `timeout` seconds."""
         for process in self._started:
             process.kill()
         try:
-            waiting.eventually(lambda: not self.alive())
+            waiting.eventually(lambda: not self.alive(), timeout)
         except AssertionError:
             left = self.alive()
             for pid in left:

@@ -30,7 +30,7 @@ def test_starts_from_a_relative_path_or_the_users_home(monkeypatch, folder):
 
 
 def test_refuses_a_path_too_long_for_a_socket(folder):
-    """The system would cut such a path or refuse it: the error names the setting to change. Bytes count, not letters."""
+    """The system would cut such a path or refuse it: the error names the setting. Bytes count, not letters."""
     with pytest.raises(errors.ConfigurationError, match="MILLSTREAM_HOME"):
         homes.open_home(folder / ("ä" * 45))
 
