@@ -1,0 +1,135 @@
+"""What a task and a flow have in common: a function with options that is called, bound to instances, and pickled."""
+
+import copyreg
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
+
+from millstream.parameters import Parameters
+from millstream_shared import entrypoints
+
+P = ParamSpec("P")
+R = TypeVar("R")
+O = TypeVar("O")
+
+
+class Function(Generic[P, R, O]):
+    """A function and its options.
+
+    `fn` is the function itself, `parameters` tells what it takes, `isasync` and `isgenerator` what kind it is. On a class
+    it works as a method, also above or below `@classmethod` and `@staticmethod`.
+    """
+
+    fn: Callable[..., Any]
+    options: O
+    parameters: Parameters
+    isasync: bool
+    isgenerator: bool
+
+    def __init__(self, fn: Callable[P, R], options: O) -> None:
+        self._kind = type(fn) if isinstance(fn, classmethod | staticmethod) else None
+        self._setup(cast("Any", fn).__func__ if self._kind else fn, options)
+
+    def _setup(self, fn: Callable[..., Any], options: O) -> None:
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.options = options
+        self.parameters = Parameters(fn, name_of(fn))
+        called = fn if inspect.isroutine(fn) or isinstance(fn, functools.partial) else fn.__call__
+        asyncgen = inspect.isasyncgenfunction(called)
+        self.isasync = asyncgen or inspect.iscoroutinefunction(called)
+        self.isgenerator = asyncgen or inspect.isgeneratorfunction(called)
+        self._bound: tuple[Any, ...] = ()
+        self._origin: Self | None = None
+        self._unbound: Self | None = None
+
+    def invoke(self, parameters: dict[str, Any]) -> Any:
+        """Call the function with a run's parameters."""
+        return self.parameters.invoke(self.fn, parameters)
+
+    def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The parameters of a call, with defaults, and with the instance on which it was called.
+
+        Raises ParameterBindError when the arguments do not fit.
+        """
+        return self.parameters.bind((*self._bound, *args) if self._bound else args, kwargs)
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Self:
+        if self._kind is staticmethod:
+            return self
+        target = owner if self._kind is classmethod else instance
+        if target is None:
+            return self
+        bound = self._derived(self.options)
+        bound._bound = (target,)
+        bound._unbound = self
+        return bound
+
+    @property
+    def unbound(self) -> Self:
+        """This one as a plain function, which takes the instance as its first parameter."""
+        return self._unbound or self
+
+    def _derived(self, options: O) -> Self:
+        """A copy with other options."""
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.options = options
+        new._origin = self._origin or self
+        if self._unbound is not None:
+            new._unbound = self._unbound._derived(options)
+        return new
+
+    # --- pickling: by name where importing that gives this object or the one it derives from, else by value ---
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        ref = self.reference
+        if ref is not None:
+            return entrypoints.load, (ref,)
+        if self._origin is not None and not self._bound:
+            ref = self._origin.reference
+            if ref is not None:
+                return _with_options, (ref, self.options)
+        # The function goes into the state and not into the arguments: it may refer to this object by its globals, which
+        # pickle can only close into a circle once the object itself is made.
+        return copyreg.__newobj__, (type(self),), self._state()  # type: ignore[attr-defined]
+
+    @property
+    def reference(self) -> str | None:
+        """`module:qualname` if importing that gives this very object."""
+        return entrypoints.reference(self, self.__module__, getattr(self, "__qualname__", "<none>"))
+
+    def _state(self) -> dict[str, Any]:
+        return {"fn": self.fn, "options": self.options, "kind": self._kind, "bound": self._bound}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._kind = state["kind"]
+        self._setup(state["fn"], state["options"])
+        if state["bound"]:
+            self._unbound = self._derived(self.options)
+            self._bound = state["bound"]
+
+
+def _with_options(ref: str, options: Any) -> Any:
+    return entrypoints.load(ref)._derived(options)
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """The function's name; that of its class for a callable object; that of what it wraps for a partial."""
+    if isinstance(fn, functools.partial):
+        return name_of(cast("functools.partial[Any]", fn).func)
+    return getattr(fn, "__name__", None) or type(fn).__name__
+
+
+def checked(fn: Any, what: str) -> Any:
+    """`fn` if it can be made a task or flow. Raises TypeError otherwise."""
+    if not callable(fn) and not isinstance(fn, classmethod | staticmethod):
+        raise TypeError(f"@{what} takes a function or another callable, got {fn!r}.")
+    return fn
+
+
+def described(fn: Any) -> tuple[str, str | None]:
+    """Name and docstring of a function that may be wrapped as a class or static method."""
+    inner = getattr(fn, "__func__", fn) if isinstance(fn, classmethod | staticmethod) else fn
+    return name_of(inner), inspect.getdoc(inner)

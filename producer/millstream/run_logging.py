@@ -1,0 +1,156 @@
+"""Log lines of runs: the logger for user code, the begin and end of runs, and how a line looks on stderr."""
+
+import logging
+import sys
+import time
+from collections.abc import MutableMapping
+from typing import Any, Final, TextIO, cast
+
+from millstream import context
+from millstream.context import FlowRunContext, TaskRunContext
+from millstream_shared import errors
+from millstream_shared.settings import get_settings
+from millstream_shared.states import State
+
+_root: Final = logging.getLogger("millstream")
+_flow_runs: Final = logging.getLogger("millstream.flow_runs")
+_task_runs: Final = logging.getLogger("millstream.task_runs")
+_ready = False
+
+
+class RunLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose records carry the run's ids and names as attributes."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Join the run's attributes with those of the call."""
+        kwargs["extra"] = {**(self.extra or {}), **(kwargs.get("extra") or {})}
+        return msg, kwargs
+
+
+def get_run_logger(context: Any = None, **extra: Any) -> RunLogger:
+    """The logger of the run that is going on here, or of `context`; `extra` becomes attributes of its records.
+
+    Raises MissingContextError outside of runs, TypeError when `context` is not a run context.
+    """
+    _make_ready()
+    found = context if context is not None else _current()
+    if isinstance(found, FlowRunContext):
+        return RunLogger(_flow_runs, {**_flow_attributes(found.flow_run), **extra})
+    if isinstance(found, TaskRunContext):
+        return RunLogger(_task_runs, {**_task_attributes(found.task_run), **extra})
+    raise TypeError(f"Expected a flow run context or a task run context, got {type(found).__name__}.")
+
+
+def _current() -> FlowRunContext | TaskRunContext:
+    found = context.current()
+    if found is None:
+        raise errors.MissingContextError("There is no run to log for: call get_run_logger() inside a flow or a task.")
+    return found
+
+
+def _flow_attributes(run: Any) -> dict[str, Any]:
+    return {"flow_run_id": run.run_id, "flow_run_name": run.name, "flow_name": run.flow_name}
+
+
+def _task_attributes(run: Any) -> dict[str, Any]:
+    return {
+        "task_run_id": run.run_id,
+        "task_run_name": run.name,
+        "task_name": run.task_name,
+        "flow_run_id": run.flow_run_id,
+    }
+
+
+# --- what the engine tells ---------------------------------------------------------------------------------------------
+
+
+def flow_run_began(run: Any) -> None:
+    """One line at the beginning of a flow run."""
+    _make_ready()
+    if _flow_runs.isEnabledFor(logging.INFO):
+        message = "Beginning flow run %r for flow %r"
+        _flow_runs.info(message, run.name, run.flow_name, extra=_flow_attributes(run))
+
+
+def flow_run_ended(run: Any, state: State[Any]) -> None:
+    """One line at the end of a flow run."""
+    level = _level_of(state)
+    if _flow_runs.isEnabledFor(level):
+        _flow_runs.log(level, "Finished in state %s", state, extra=_flow_attributes(run))
+
+
+def flow_run_failed(run: Any, error: BaseException) -> None:
+    """The traceback of what a flow's function raised."""
+    _flow_runs.error("Encountered an exception: %r", error, exc_info=error, extra=_flow_attributes(run))
+
+
+def task_run_ended(run: Any, state: State[Any]) -> None:
+    """One line at the end of a task run."""
+    _make_ready()
+    level = _level_of(state)
+    if _task_runs.isEnabledFor(level):
+        _task_runs.log(level, "Finished in state %s", state, extra=_task_attributes(run))
+
+
+def task_run_failed(run: Any, error: BaseException) -> None:
+    """The traceback of what a task's function raised."""
+    _make_ready()
+    _task_runs.error("Encountered an exception: %r", error, exc_info=error, extra=_task_attributes(run))
+
+
+def _level_of(state: State[Any]) -> int:
+    if state.is_completed():
+        return logging.INFO
+    return logging.ERROR if state.is_failed() or state.is_crashed() else logging.WARNING
+
+
+# --- how lines look ----------------------------------------------------------------------------------------------------
+
+
+class RunFormatter(logging.Formatter):
+    """`00:03:45.159 | INFO    | Task run 'count_words-01a' - Finished in state Completed()`"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = -1
+        self._clock = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of `record`, with its traceback below."""
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._clock = second, time.strftime("%H:%M:%S", time.localtime(second))
+        fields = record.__dict__
+        if "task_run_name" in fields:
+            label = f"Task run {fields['task_run_name']!r} - "
+        elif "flow_run_name" in fields:
+            label = f"Flow run {fields['flow_run_name']!r} - "
+        else:
+            label = ""
+        line = f"{self._clock}.{int(record.msecs):03} | {record.levelname:<7} | {label}{record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is now, not to what it was when logging began."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(RunFormatter())
+
+    @property
+    def stream(self) -> TextIO:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Standard error."""
+        return cast("TextIO", sys.stderr)
+
+
+def _make_ready() -> None:
+    """Give our logger a level and a handler, unless the program has set up logging of its own."""
+    global _ready
+    if _ready:
+        return
+    _ready = True
+    if _root.level == logging.NOTSET:
+        _root.setLevel(get_settings().logging_level.upper())
+    if not _root.hasHandlers():
+        _root.addHandler(StderrHandler())

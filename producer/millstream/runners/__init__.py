@@ -1,0 +1,1 @@
+"""Task runners: what decides where and when submitted task runs are executed."""

@@ -1,0 +1,113 @@
+"""A pool of threads that grows on demand, in which a thread that blocks lends its place to another."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+from millstream import waiting
+
+Work = Callable[[], object]
+
+
+class Pool:
+    """Runs callables in threads, at most `limit` at once (None: no limit) not counting those that wait for futures."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._work_ready = threading.Condition(self._lock)
+        self._slot_free = threading.Condition(self._lock)
+        self._queue: deque[Work] = deque()
+        self._threads: set[threading.Thread] = set()
+        self._busy = 0
+        self._idle = 0
+        self._returning = 0
+        self._closed = False
+
+    def put(self, work: Work) -> None:
+        """Have `work` called in a thread, after all that was put before."""
+        with self._lock:
+            if not self._closed:
+                self._queue.append(work)
+                self._wake()
+
+    def close(self, abandon: bool) -> None:
+        """End the threads once the queue is empty; with `abandon`, forget the queue and do not wait."""
+        with self._lock:
+            self._closed = True
+            if abandon:
+                self._queue.clear()
+            self._work_ready.notify_all()
+            threads = set() if abandon else set(self._threads)
+        for thread in threads - {threading.current_thread()}:
+            thread.join()
+
+    def _has_room(self) -> bool:
+        return self._limit is None or self._busy + self._returning < self._limit
+
+    def _wake(self) -> None:
+        """See to it that some thread takes what is in the queue. Called with the lock held."""
+        if not self._queue or not self._has_room():
+            return
+        if self._idle >= len(self._queue):
+            self._work_ready.notify()
+            return
+        # Daemons: after an interrupt the process must be able to end while a run still computes.
+        thread = threading.Thread(target=self._run, name=f"millstream-run-{len(self._threads)}", daemon=True)
+        self._threads.add(thread)
+        try:
+            _start(thread)
+        except RuntimeError:
+            # The system has no more threads to give. Those that there are will come to this work in their turn.
+            self._threads.discard(thread)
+            if not self._threads:
+                self._queue.pop()
+                raise
+
+    def _run(self) -> None:
+        waiting.set_thread_blocking_hook(nullcontext if self._limit is None else self._lent)
+        while (work := self._take()) is not None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._give_back()
+            del work
+
+    def _take(self) -> Work | None:
+        with self._lock:
+            while not (self._queue and self._has_room()):
+                if self._closed and not self._queue:
+                    self._threads.discard(threading.current_thread())
+                    return None
+                self._idle += 1
+                self._work_ready.wait()
+                self._idle -= 1
+            self._busy += 1
+            return self._queue.popleft()
+
+    def _give_back(self) -> None:
+        self._busy -= 1
+        self._slot_free.notify()
+        if self._closed:
+            self._work_ready.notify_all()
+
+    @contextmanager
+    def _lent(self) -> Iterator[None]:
+        with self._lock:
+            self._give_back()
+            self._wake()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._returning += 1
+                while self._limit is not None and self._busy >= self._limit:
+                    self._slot_free.wait()
+                self._returning -= 1
+                self._busy += 1
+
+
+def _start(thread: threading.Thread) -> None:
+    thread.start()

@@ -1,0 +1,101 @@
+"""What is known of a run while it is executed: its ids, name, tags, parameters, state and times."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from millstream import context, names
+from millstream_shared import ids, states
+from millstream_shared.states import State
+
+
+@dataclass(slots=True, eq=False)
+class TaskRun:
+    """One run of a task. Ids are 32 hex digits, times unix seconds."""
+
+    run_id: str
+    name: str
+    task_name: str
+    flow_run_id: str | None
+    parent_task_run_id: str | None = None
+    tags: frozenset[str] = frozenset()
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    state: State[Any] = field(default_factory=states.Pending)
+    run_count: int = 0
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The run's id."""
+        return uuid.UUID(hex=self.run_id)
+
+
+@dataclass(slots=True, eq=False)
+class FlowRun:
+    """One run of a flow. Ids are 32 hex digits, times unix seconds."""
+
+    run_id: str
+    name: str
+    flow_name: str
+    parent_task_run_id: str | None = None
+    parent_flow_run_id: str | None = None
+    tags: frozenset[str] = frozenset()
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
+    state: State[Any] = field(default_factory=states.Pending)
+    run_count: int = 0
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    ended: float | None = None
+
+    @property
+    def id(self) -> uuid.UUID:
+        """The run's id."""
+        return uuid.UUID(hex=self.run_id)
+
+
+Run = TaskRun | FlowRun
+
+
+class Tagged(Protocol):
+    """The two things of a task that its runs are made from."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def tags(self) -> frozenset[str]: ...
+
+
+def new_task_runs(task: Tagged, batch: Sequence[Mapping[str, Any]]) -> Iterator[TaskRun]:
+    """A run of `task` for each dictionary of parameters, child of the run that is going on here."""
+    flow_run_id, parent_id = context.parent_ids()
+    tags = task.tags | context.current_tags()
+    for parameters in batch:
+        run_id = ids.new_task_run_id(flow_run_id)
+        name = names.task_run_name(task.name, run_id)
+        yield TaskRun(run_id, name, task.name, flow_run_id, parent_id, tags, dict(parameters))
+
+
+def new_flow_run(flow_name: str, parameters: dict[str, Any]) -> FlowRun:
+    """A run of the flow of that name, child of the run that is going on here."""
+    parent_flow_run_id, parent_task_run_id = context.parent_ids()
+    return FlowRun(
+        run_id=ids.new_flow_run_id(),
+        name=names.flow_run_name(),
+        flow_name=flow_name,
+        parent_task_run_id=parent_task_run_id,
+        parent_flow_run_id=parent_flow_run_id,
+        tags=context.current_tags(),
+        parameters=parameters,
+    )
+
+
+def enter(run: Run, state: State[Any]) -> State[Any]:
+    """Put `run` in `state`, and mark the state as this run's, so that it is told from one that a user made."""
+    state.run_id, state.run_name = run.run_id, run.name
+    run.state = state
+    return state

@@ -1,0 +1,161 @@
+"""Tasks: functions whose calls are runs, and can be handed to a task runner to run beside each other."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
+
+from millstream import context, dependencies, engine, functions
+from millstream.futures import Future, FutureList
+from millstream.options import TaskKeywords, TaskOptions
+from millstream.runners.base import TaskRunner
+from millstream.utilities.annotations import unmapped
+from millstream_shared import errors, states
+from millstream_shared.states import State
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class Task(functions.Function[P, R, TaskOptions]):
+    """A function whose calls are runs. Made by `@task`, or by `Task(fn, **options)`."""
+
+    def __init__(self, fn: Callable[P, R], **given: Unpack[TaskKeywords]) -> None:
+        name, description = functions.described(functions.checked(fn, "task"))
+        super().__init__(fn, TaskOptions.for_function(name, description, given))
+
+    @property
+    def name(self) -> str:
+        """The task's name; default: the function's."""
+        return self.options.name
+
+    @property
+    def description(self) -> str | None:
+        """What the task does; default: the docstring."""
+        return self.options.description
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """Tags that every run of the task gets."""
+        return self.options.tags
+
+    @property
+    def version(self) -> str | None:
+        """Free text."""
+        return self.options.version
+
+    @property
+    def queue(self) -> str | None:
+        """The queue for the task's runs where a queue runner is used; None: the runner's."""
+        return self.options.queue
+
+    def with_options(self, **given: Unpack[TaskKeywords]) -> "Task[P, R]":
+        """A copy with other options; those not given stay. Tags replace the old ones."""
+        return self._derived(self.options.updated(**given))
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
+    @overload
+    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
+    def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        """Run the task here and now, and give its value, or its state with `return_state`.
+
+        An async task gives a coroutine. Futures and states in arguments are replaced by their values; when one of them,
+        or of `wait_for`, did not complete, the task is not run: None is returned, or a `NotReady` state.
+        Raises what the function raises, and ParameterBindError for arguments that do not fit.
+        """
+        parameters = self.bind(args, kwargs)
+        upstream = dependencies.as_sequence(wait_for)
+        if self.isasync:
+            return _returned_async(engine.call_async(self.unbound, parameters, upstream), return_state)
+        return _returned(engine.call(self.unbound, parameters, upstream), return_state)
+
+    @overload
+    def submit(
+        self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> State[T]: ...
+    @overload
+    def submit(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
+    @overload
+    def submit(self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    @overload
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+    @overload
+    def submit(self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, wait_for: Any, **kwargs: Any) -> Future[T]: ...
+    @overload
+    def submit(self, *args: Any, wait_for: Any, **kwargs: Any) -> Future[R]: ...
+    def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        """Hand one run of the task to the flow run's task runner; gives a future at once, for async tasks too.
+
+        The run waits for futures in its arguments and in `wait_for`. With `return_state` this call waits, and gives the
+        final state. Raises MissingContextError outside of a flow run, ParameterBindError for arguments that do not fit;
+        what the function raises is in the future.
+        """
+        runner = self._runner("submit")
+        future = runner.submit(self.unbound, self.bind(args, kwargs), wait_for)
+        if not return_state:
+            return future
+        future.wait()
+        return future.state
+
+    @overload
+    def map(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> list[State[R]]: ...
+    @overload
+    def map(self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, wait_for: Any = None, **kwargs: Any) -> FutureList[T]: ...
+    @overload
+    def map(self, *args: Any, wait_for: Any = None, **kwargs: Any) -> FutureList[R]: ...
+    def map(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        """Submit one run per element of the arguments that are iterable; the others go to every run as they are.
+
+        Text is not iterated over, nor what stands in `unmapped()`, nor defaults of the signature. A future that holds an
+        iterable is waited for here; a list of futures gives a run for each future. Gives the futures in input order, or,
+        with `return_state`, waits and gives the states.
+        Raises MappingMissingIterable, MappingLengthMismatch, UpstreamTaskError when a future to map over failed, and as
+        `submit` does.
+        """
+        runner = self._runner("map")
+        given = self.parameters.bind_given((*self._bound, *args), kwargs)
+        if self._bound:
+            first = self.parameters.names[0]
+            given[first] = unmapped(given[first])
+        futures = runner.map(self.unbound, given, wait_for)
+        if not return_state:
+            return futures
+        futures.wait()
+        return [future.state for future in futures]
+
+    def _runner(self, method: str) -> TaskRunner[Any]:
+        found = context.FlowRunContext.get()
+        if found is None:
+            raise errors.MissingContextError(
+                f"{self.name}.{method}() needs a flow run around it, whose task runner it uses: call it inside a function "
+                f"with @flow, or call the task directly, {self.name}(...)."
+            )
+        return found.task_runner
+
+
+def _returned(state: State[Any], return_state: bool) -> Any:
+    if return_state:
+        return state
+    return None if state.is_pending() else states.value_of(state)
+
+
+async def _returned_async(running: Coroutine[Any, Any, State[Any]], return_state: bool) -> Any:
+    return _returned(await running, return_state)
+
+
+@overload
+def task(fn: Callable[P, R], /, **given: Unpack[TaskKeywords]) -> Task[P, R]: ...
+@overload
+def task(fn: None = None, /, **given: Unpack[TaskKeywords]) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(fn: Any = None, /, **given: Unpack[TaskKeywords]) -> Any:
+    """Make a function a task: `@task`, `@task(name=...)`, or `task(fn, name=...)`.
+
+    Options: `name` (default: the function's), `description` (default: its docstring), `tags`, `version`, and `queue`, the
+    queue for its runs under a queue runner. Raises TypeError for what is not callable, ReservedArgumentError for a
+    function with a parameter `return_state` or `wait_for`.
+    """
+    if fn is not None:
+        return Task(fn, **given)
+    return lambda fn: Task(fn, **given)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]

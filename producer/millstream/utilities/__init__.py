@@ -1,0 +1,1 @@
+"""Small tools that user code imports by name."""
