@@ -25,12 +25,12 @@ _LETTERS = {
     StateType.FAILED: b"F",
     StateType.CANCELLED: b"X",
     StateType.CRASHED: b"K",
-    }
+}
 _TYPES = {letter[0]: state_type for state_type, letter in _LETTERS.items()}
 _NAMES = {state_type: state_type.value.capitalize() for state_type in StateType}
 
 # How `data` is encoded: absent, a value, or an exception with its traceback.
-_ABSENT, _VALUE, _EXCEPTION = 0, 1, 2
+ABSENT, VALUE, EXCEPTION = 0, 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class Record:
             type=self.state_type,
             name=self.state_name,
             message=self.message,
-            data=decode_data(self.data_kind, self.data),
+            timestamp=self.ended or self.started or self.created,
         )
+        if self.data_kind != ABSENT:
+            state.data = decode_data(self.data_kind, self.data)
         state.run_id, state.run_name = self.run_id, self.name
-        if self.ended or self.started:
-            state.timestamp = self.ended or self.started or 0.0
         return state
 
     def encode(self) -> bytes:
@@ -97,7 +97,7 @@ class Record:
 def decode(run_id: str, stored: bytes) -> Record:
     """The record of `run_id` from its stored bytes. Raises PayloadRefused if another version wrote them."""
     if len(stored) < 3 or stored[0] != VERSION:
-        raise errors.PayloadRefused(run_id, f"its record is not of version {VERSION}")
+        raise errors.PayloadRefused(f"its record is not of version {VERSION}")
     fields: list[Any] = msgpack.unpackb(stored[2:])
     state_type = _TYPES[stored[1]]
     name, function_name, created, started, ended, worker, data_kind, data = fields[:8]
@@ -130,19 +130,19 @@ def is_final(stored: bytes) -> bool:
 
 def encode_data(state: State[Any]) -> tuple[int, bytes | None]:
     """The state's data as `(data kind, bytes)`. Raises whatever pickling a value raised."""
+    if not state.has_data:
+        return ABSENT, None
     data = state.data
-    if isinstance(data, BaseException):
-        return _EXCEPTION, encode_exception(data)
-    if data is None and state.type is not StateType.COMPLETED:
-        return _ABSENT, None
-    return _VALUE, values.dumps(data)
+    if isinstance(data, BaseException) and state.type is not StateType.COMPLETED:
+        return EXCEPTION, encode_exception(data)
+    return VALUE, values.dumps(data)
 
 
 def decode_data(kind: int, data: bytes | None) -> Any:
     """What `encode_data` encoded."""
-    if kind == _ABSENT or data is None:
+    if kind == ABSENT or data is None:
         return None
-    return decode_exception(data) if kind == _EXCEPTION else values.loads(data)
+    return decode_exception(data) if kind == EXCEPTION else values.loads(data)
 
 
 def encode_exception(exception: BaseException) -> bytes:
@@ -156,13 +156,13 @@ def encode_exception(exception: BaseException) -> bytes:
         values.loads(pickled)
     except Exception:
         pickled = None
-    return msgpack.packb([pickled, type(exception).__qualname__, str(exception), text])
+    return msgpack.packb([pickled, text])
 
 
 def decode_exception(data: bytes) -> BaseException:
     """The exception itself, its `__cause__` carrying the worker's traceback; else a RemoteError with all its text."""
-    pickled, type_name, message, text = msgpack.unpackb(data)
-    remote = errors.RemoteError(type_name, message, text)
+    pickled, text = msgpack.unpackb(data)
+    remote = errors.RemoteError(text)
     if pickled is None:
         return remote
     try:

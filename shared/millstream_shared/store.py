@@ -55,24 +55,34 @@ class Reaped:
 
 
 class Store:
-    """One Redis, by its URL. Safe to use from several threads; every call rides out outages as the settings say."""
+    """One Redis, by its URL, or through a `client` that exists. Safe to use from several threads.
 
-    def __init__(self, url: str, settings: Settings, client: Any = None) -> None:
+    The first call waits `settings.first_contact_seconds` for an answer; later ones ride out an outage of
+    `outage_seconds` (default: `settings.outage_seconds`). Past that they raise RedisUnavailable.
+    """
+
+    def __init__(self, url: str, settings: Settings, client: Any = None, outage_seconds: float | None = None) -> None:
         self.url = url
         self.settings = settings
         self.outages = 0
         """How many calls had to be made again: after one, an answer may have been lost on its way."""
-        self._redis = client if client is not None else connections.connect(url)
+        self.client = client if client is not None else connections.connect(url)
         self._patience = settings.first_contact_seconds
+        self._outage_seconds = settings.outage_seconds if outage_seconds is None else outage_seconds
 
     # -- contact
 
     def ping(self) -> None:
         """Raises RedisUnavailable, within seconds, if nobody answers."""
-        self._persist(lambda _: self._redis.ping())
+        self._persist(lambda _: self.client.ping())
+
+    def give_up_soon(self) -> None:
+        """From now on, an outage is ridden out no longer than the first contact: the process is about to end."""
+        self._outage_seconds = self._patience = self.settings.first_contact_seconds
 
     def close(self) -> None:
-        self._redis.close()
+        """Let go of all connections."""
+        self.client.close()
 
     # -- asking for work
 
@@ -91,7 +101,7 @@ class Store:
         front = "1" if in_front else ""
         self._persist(
             lambda again: scripts.run(
-                self._redis, "submit", [queue, front, inbox, mode, rq_queue.JOB_DATA, "1" if again else "", *runs]
+                self.client, "submit", [queue, front, inbox, mode, rq_queue.JOB_DATA, "1" if again else "", *runs]
             )
         )
 
@@ -105,11 +115,11 @@ class Store:
     def put_definition(self, digest: str, definition: bytes) -> None:
         """Keep a function that travels by value, under the hash of its content."""
         self._persist(
-            lambda _: self._redis.set(keys.definition(digest), definition, ex=self.settings.retention_seconds)
+            lambda _: self.client.set(keys.definition(digest), definition, ex=self.settings.retention_seconds)
         )
 
     def definition(self, digest: str) -> bytes | None:
-        return self._persist(lambda _: self._redis.get(keys.definition(digest)))
+        return self._persist(lambda _: self.client.get(keys.definition(digest)))
 
     # -- doing work
 
@@ -148,7 +158,7 @@ class Store:
 
     def held(self, owner: str) -> set[str]:
         """The runs that `owner` holds."""
-        return {name.decode() for name in self._persist(lambda _: self._redis.hkeys(keys.held(owner)))}
+        return {name.decode() for name in self._persist(lambda _: self.client.hkeys(keys.held(owner)))}
 
     # -- leases
 
@@ -162,8 +172,8 @@ class Store:
 
     def end_lease(self, owner: str) -> None:
         """Give the lease up; nothing may be held under it any more."""
-        self._persist(lambda _: self._redis.zrem(keys.LEASES, owner))
-        self._persist(lambda _: self._redis.delete(keys.inbox(owner)))
+        self._persist(lambda _: self.client.zrem(keys.LEASES, owner))
+        self._persist(lambda _: self.client.delete(keys.inbox(owner)))
 
     def reap(self, caller: str) -> Reaped | None:
         """Take over the runs of one owner whose lease has run out; None if there is no such owner."""
@@ -193,7 +203,7 @@ class Store:
         found: dict[str, bytes] = {}
         for key, names in by_tree.items():
             for some in _chunks(names, 1000):
-                stored = self._persist(lambda _, key=key, some=some: self._redis.hmget(key, some))
+                stored = self._persist(lambda _, key=key, some=some: self.client.hmget(key, some))
                 found.update({name: record for name, record in zip(some, stored, strict=True) if record})
         return found
 
@@ -208,7 +218,7 @@ class Store:
 
     def tree(self, run_id: str) -> Iterable[Record]:
         """All records in the tree of a run, in no order, read bit by bit."""
-        for name, stored in self._redis.hscan_iter(keys.runs(run_id), count=1000):
+        for name, stored in self.client.hscan_iter(keys.runs(run_id), count=1000):
             yield records.decode(name.decode(), stored)
 
     # -- being told
@@ -218,18 +228,27 @@ class Store:
 
         The one call that is not made again in an outage: it raises what redis raised, for the caller's own pace.
         """
-        popped: Any = self._redis.blmpop(timeout, 1, keys.inbox(inbox), direction="LEFT", count=1000)
+        popped: Any = self.client.blmpop(timeout, 1, keys.inbox(inbox), direction="LEFT", count=1000)
         return [name.decode() for name in popped[1]] if popped else []
 
-    def has_workers(self, queue: str) -> bool:
-        """Whether a worker, ours or RQ's, that serves the queue is registered and alive."""
-        names = self._persist(lambda _: self._redis.smembers(keys.workers_of_queue(queue)))
-        return any(self._persist(lambda _, name=name: self._redis.exists(name)) for name in names)
+    def arm_bell(self, connection: Any, queues: Sequence[str], patience: float) -> None:
+        """On a connection of `connection()`, begin to wait for the bell of one of the queues."""
+        connection.send_command("BLPOP", *(keys.bell(queue) for queue in queues), patience)
+
+    def connection(self) -> Any:
+        """A connection of its own, whose socket a selector can wait for."""
+        return self.client.connection_pool.get_connection()
+
+    def workers(self, queue: str) -> list[str]:
+        """Names of the workers, ours or RQ's, that are registered for the queue and whose registration has not expired."""
+        registered = self._persist(lambda _: self.client.smembers(keys.workers_of_queue(queue)))
+        alive = [key for key in registered if self._persist(lambda _, key=key: self.client.exists(key))]
+        return [key.decode().rpartition(":")[2] for key in alive]
 
     # -- the way to the server
 
     def _run(self, name: str, args: list[Any]) -> Any:
-        return self._persist(lambda _: scripts.run(self._redis, name, args))
+        return self._persist(lambda _: scripts.run(self.client, name, args))
 
     def _persist(self, call: Any) -> Any:
         def counted(again: bool) -> Any:
@@ -242,7 +261,7 @@ class Store:
             if str(refused).startswith("LEASELOST"):
                 raise errors.LeaseLost(str(refused).partition(" ")[2]) from None
             raise
-        self._patience = self.settings.outage_seconds
+        self._patience = self._outage_seconds
         return answer
 
 

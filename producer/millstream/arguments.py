@@ -1,0 +1,81 @@
+"""A task's arguments on their way to a worker: what they are as bytes, and which runs they wait for.
+
+A future among the arguments travels as the id of its run. Which futures there are is found while pickling, at any
+depth and at no cost of its own.
+"""
+
+import copyreg
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from millstream.futures import Future
+from millstream_shared import errors, records, values
+from millstream_shared.envelopes import Envelope
+from millstream_shared.states import State
+
+_found = threading.local()
+"""`.upstream`: ids of the futures pickled so far; `.records`: what is known of the futures being unpickled."""
+
+
+def encode(task_name: str, parameters: dict[str, Any], wait_for: Sequence[Any]) -> tuple[bytes, list[str]]:
+    """The arguments as bytes, and the ids of the runs that must end before they can be used.
+
+    Raises UnpicklableArgument, naming the one that cannot be sent.
+    """
+    _found.upstream = []
+    try:
+        body = values.dumps((parameters, wait_for) if wait_for else parameters)
+    except Exception as failure:
+        raise _unpicklable(task_name, parameters, failure) from failure
+    # A second try of the pickling, by cloudpickle, finds the same futures again.
+    return body, list(dict.fromkeys(_found.upstream)) if _found.upstream else []
+
+
+def decode(envelope: Envelope, upstream: dict[str, bytes]) -> tuple[dict[str, Any], Sequence[Any]]:
+    """Parameters and `wait_for` again. Their futures take the outcomes in `upstream`: stored records, by run id."""
+    _found.records = upstream
+    try:
+        content = values.loads(envelope.body)
+    finally:
+        _found.records = {}
+    return content if isinstance(content, tuple) else (content, ())
+
+
+def _unpicklable(task_name: str, parameters: dict[str, Any], failure: Exception) -> errors.UnpicklableArgument:
+    for name, value in parameters.items():
+        try:
+            values.dumps(value)
+        except Exception as cause:
+            return errors.UnpicklableArgument(task_name, name, f"{type(cause).__name__}: {cause}")
+    return errors.UnpicklableArgument(task_name, "wait_for", str(failure))
+
+
+def _reduce(future: Future[Any]) -> tuple[Any, ...]:
+    if not future.stored:
+        # Its outcome exists in this process only, so it has to go along.
+        future.wait()
+        return _restore, (future.run_id, future.name, future.state)
+    upstream: list[str] | None = getattr(_found, "upstream", None)
+    if upstream is not None:
+        upstream.append(future.run_id)
+    return _restore, (future.run_id, future.name, None)
+
+
+def _restore(run_id: str, name: str, state: State[Any] | None) -> Future[Any]:
+    if state is not None:
+        future: Future[Any] = Future(run_id, name)
+        future.complete(state)
+        return future
+    future = Future(run_id, name, stored=True)
+    stored = getattr(_found, "records", {}).get(run_id)
+    if stored:
+        future.complete(lambda: records.decode(run_id, stored).state)
+    else:
+        from millstream import sessions  # it needs a server, which most who import this do not
+
+        sessions.current().follow(future)
+    return future
+
+
+copyreg.pickle(Future, _reduce)  # pyright: ignore[reportArgumentType]

@@ -1,0 +1,92 @@
+"""Workers for who runs none: started as child processes when a queue has no worker, gone with the process."""
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+
+from millstream_shared.store import Store
+
+_logger = logging.getLogger("millstream.local_workers")
+_SECONDS_TO_END = 5.0
+_MOST_STARTS = 5
+
+
+@dataclass(slots=True)
+class LocalWorker:
+    """A worker process; it ends when `lifeline`, our end of a pipe, closes, by whatever death of ours."""
+
+    process: subprocess.Popen[bytes]
+    lifeline: int
+    starts: int
+
+
+class LocalWorkers:
+    """The workers of this process, one for each queue that nobody else serves."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._workers: dict[str, LocalWorker] = {}
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def ensure(self, queue: str) -> None:
+        """Start a worker for the queue, unless it has one that is alive."""
+        with self._lock:
+            ours = self._workers.get(queue)
+            if self._closed or (ours and ours.process.poll() is None) or self._is_served(queue):
+                return
+            starts = ours.starts + 1 if ours else 1
+            if starts > _MOST_STARTS:
+                return
+            if ours:
+                os.close(ours.lifeline)
+                _logger.warning("The worker of queue %r ended (%s): another is started.", queue, ours.process.returncode)
+            self._workers[queue] = _start(queue, starts)
+
+    def close(self) -> None:
+        """End all of them."""
+        with self._lock:
+            self._closed = True
+            for worker in self._workers.values():
+                os.close(worker.lifeline)
+            for worker in self._workers.values():
+                try:
+                    worker.process.wait(_SECONDS_TO_END)
+                except subprocess.TimeoutExpired:
+                    worker.process.kill()
+                    worker.process.wait()
+
+    def _is_served(self, queue: str) -> bool:
+        # A worker that was killed stays registered for a while. All that use a private server are on this machine, so
+        # whether the process lives can be asked of the machine. The name of a worker of ours holds its pid.
+        return any(_is_alive(name) for name in self._store.workers(queue))
+
+
+def _start(queue: str, starts: int) -> LocalWorker:
+    theirs, lifeline = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "millstream_worker", "--queue", queue, "--lifeline", str(theirs)],
+            pass_fds=(theirs,),
+            stdin=subprocess.DEVNULL,
+            # Ctrl-C is for the script: it decides what becomes of its workers.
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        )
+    finally:
+        os.close(theirs)
+    return LocalWorker(process, lifeline, starts)
+
+
+def _is_alive(worker: str) -> bool:
+    pid = worker.split("-")[1] if worker.count("-") == 2 else ""
+    if not pid.isdigit():
+        return True
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(int(pid), 0)
+        return True
+    return False

@@ -1,0 +1,114 @@
+"""The default task runner: each run is an RQ job on a Redis queue, executed by whichever worker takes it."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from millstream import arguments, context, sessions
+from millstream.futures import Future
+from millstream.runners import nesting
+from millstream.runners.base import TaskRunner
+from millstream.sessions import Session
+from millstream.tasks import Task
+from millstream_shared import entrypoints, envelopes, errors, ids, values
+from millstream_shared.envelopes import Header
+from millstream_shared.settings import get_settings
+from millstream_shared.store import QueuedRun
+
+
+class QueueTaskRunner(TaskRunner[Any]):
+    """Puts every run on `queue`, unless its task names another one; default: MILLSTREAM_DEFAULT_QUEUE, or "default".
+
+    Futures among the arguments hold a run back, in Redis, until their runs have ended; nobody has to stay alive for it.
+    Memory is not shared with the caller: a task works on copies of its arguments.
+    """
+
+    def __init__(self, queue: str | None = None) -> None:
+        super().__init__()
+        self.queue = queue
+
+    def duplicate(self) -> "QueueTaskRunner":
+        return QueueTaskRunner(self.queue)
+
+    def _configuration(self) -> tuple[Any, ...]:
+        return (self.queue,)
+
+    def submit_batch(
+        self, task: Task[..., Any], batch: Sequence[dict[str, Any]], wait_for: Sequence[Any] = ()
+    ) -> list[Future[Any]]:
+        """Queue a run for each element of the batch, in one round trip per 500.
+
+        Raises UnpicklableArgument for what cannot be sent, RedisUnavailable when the server stays away.
+        """
+        session = sessions.current()
+        queue = task.queue or self.queue or get_settings().default_queue
+        session.use_queue(queue)
+        header = self._header(session, task, queue)
+        queued = _seal(task.name, header, batch, wait_for)
+        futures: list[Future[Any]] = [
+            Future(run.run_id, run.description, partial(session.live_state, run.run_id), stored=True) for run in queued
+        ]
+        session.watcher.watch(futures)
+        try:
+            session.store.submit(
+                queue,
+                queued,
+                inbox=session.owner,
+                is_async=task.isasync,
+                # What a task needs to go on comes before what nobody has begun: trees are walked depth first, and
+                # the number of tasks that wait for others stays small.
+                in_front=header.depth > 1,
+            )
+        except BaseException:
+            session.watcher.forget(futures)
+            raise
+        return futures
+
+    def _header(self, session: Session, task: Task[..., Any], queue: str) -> Header:
+        flow_context = context.FlowRunContext.get()
+        task_context = context.TaskRunContext.get()
+        if flow_context is None:
+            raise errors.MissingContextError(f"Task {task.name!r} was submitted outside of a flow: call it in a flow.")
+        flow_run = flow_context.flow_run
+        return Header(
+            function=_function(session, task),
+            task_name=task.name,
+            queue=self.queue or "",
+            flow_run_id=flow_run.run_id,
+            flow_run_name=flow_run.name,
+            flow_name=flow_run.flow_name,
+            parent_run_id=task_context.task_run.run_id if task_context else None,
+            tags=tuple(sorted(task.tags | context.current_tags())),
+            inherited_tags=tuple(sorted(context.current_tags())),
+            depth=nesting.depth() + 1,
+        )
+
+
+def _seal(task_name: str, header: Header, batch: Sequence[dict[str, Any]], wait_for: Sequence[Any]) -> list[QueuedRun]:
+    key = get_settings().signing_key
+    signing_key = key.get_secret_value().encode() if key else None
+    encoded, created = header.encode(), time.time()
+    queued: list[QueuedRun] = []
+    for parameters in batch:
+        run_id = ids.new_task_run_id(header.flow_run_id)
+        body, upstream = arguments.encode(task_name, parameters, wait_for)
+        needed = "".join(upstream)
+        payload = envelopes.seal(run_id, created, encoded, bytes.fromhex(needed), body, signing_key)
+        queued.append(QueuedRun(run_id, f"{task_name}-{run_id[-3:]}", payload, needed))
+    return queued
+
+
+def _function(session: Session, task: Task[..., Any]) -> str:
+    """How a worker finds the task: by name where that leads to this very task, else by the hash of its content."""
+    by_name = entrypoints.reference(task, task.fn.__module__, getattr(task.fn, "__qualname__", ""))
+    if by_name:
+        return by_name
+    try:
+        definition = values.dumps(task)
+    except Exception as failure:
+        raise errors.UnpicklableArgument(task.name, "the function itself", str(failure)) from failure
+    digest = hashlib.sha256(definition).hexdigest()
+    session.put_definition(digest, definition)
+    return f"sha256:{digest}"

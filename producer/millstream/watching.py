@@ -1,0 +1,128 @@
+"""The one thread of a process that learns how runs end, for all its futures; it renews the process's lease as well."""
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from millstream.futures import Future
+from millstream_shared import connections, errors, records
+from millstream_shared.states import Crashed, State
+from millstream_shared.store import Store
+
+_logger = logging.getLogger("millstream.watching")
+_WAIT = 1.0
+_LONGEST_BETWEEN_LOOKS = 5.0
+
+
+class Watcher:
+    """Completes futures as their runs end.
+
+    Settling a run puts its id into the inbox of the process that submitted it; that wakes this thread. The record is
+    the truth: when the inbox has been silent for a second, and then every five, the thread looks at all outstanding
+    runs, so a lost notification costs time only.
+    """
+
+    def __init__(self, store: Store, owner: str, every_second: Callable[[], None]) -> None:
+        self._store = store
+        self._owner = owner
+        self._every_second = every_second
+        self._futures: dict[str, list[Future[Any]]] = {}
+        self._missing: set[str] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._renew_at = 0.0
+        self._look_at, self._between_looks = 0.0, _WAIT
+        self._thread = threading.Thread(target=self._run, name="millstream-watcher", daemon=True)
+        self._thread.start()
+
+    def watch(self, futures: Iterable[Future[Any]]) -> None:
+        """Complete these when their runs end."""
+        with self._lock:
+            for future in futures:
+                self._futures.setdefault(future.run_id, []).append(future)
+        self._between_looks = _WAIT
+
+    def forget(self, futures: Iterable[Future[Any]]) -> None:
+        """These were never submitted."""
+        with self._lock:
+            for future in futures:
+                self._futures.pop(future.run_id, None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there are runs that have not ended."""
+        return bool(self._futures)
+
+    def close(self) -> None:
+        """Stop, within a second or so."""
+        self._closed = True
+
+    def _run(self) -> None:
+        pause = 0.1
+        while not self._closed:
+            try:
+                self._turn()
+                pause = 0.1
+            except (*connections.OUTAGE, errors.ServiceError) as lost:
+                _logger.debug("Redis is away: %s", lost)
+                time.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(pause * 2, 2.0)
+                self._look_at = 0.0
+            except Exception:
+                # Whoever waits for a future waits for this thread: it may not die.
+                _logger.exception("The watcher met an error and goes on")
+                time.sleep(pause)
+
+    def _turn(self) -> None:
+        ended = self._store.next_finished(self._owner, _WAIT)
+        if ended:
+            self._deliver(self._store.records(ended))
+        now = time.monotonic()
+        if now >= self._renew_at:
+            self._renew_at = now + self._store.settings.heartbeat_seconds
+            if not self._store.renew_lease(self._owner):
+                _logger.warning("This process was silent for so long that its flow runs were given up as crashed.")
+                self._store.take_lease(self._owner)
+        if ended:
+            self._between_looks = _WAIT
+            self._look_at = now + _WAIT
+        elif now >= self._look_at:
+            self._look_at = now + self._between_looks
+            self._between_looks = min(self._between_looks * 1.5, _LONGEST_BETWEEN_LOOKS)
+            self._look()
+            self._every_second()
+
+    def _deliver(self, found: dict[str, bytes]) -> None:
+        for run_id, stored in found.items():
+            with self._lock:
+                futures = self._futures.pop(run_id, ())
+            for future in futures:
+                future.complete(partial(_state, run_id, stored))
+
+    def _look(self) -> None:
+        with self._lock:
+            outstanding = list(self._futures)
+        if not outstanding:
+            return
+        seen = self._store.look(outstanding)
+        final = {
+            run_id: found for run_id, found in seen.items() if isinstance(found, bytes) and records.is_final(found)
+        }
+        self._deliver(final)
+        # A run is put into `watch` before it is submitted, so only one missing twice is lost.
+        missing = {run_id for run_id, found in seen.items() if found is None}
+        for run_id in missing & self._missing:
+            lost = errors.RunLost(run_id)
+            with self._lock:
+                futures = self._futures.pop(run_id, ())
+            for future in futures:
+                future.complete(Crashed(message=str(lost), data=lost))
+        self._missing = missing
+
+
+def _state(run_id: str, stored: bytes) -> State[Any]:
+    return records.decode(run_id, stored).state

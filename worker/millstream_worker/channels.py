@@ -1,0 +1,101 @@
+"""The two ends of the socket between a worker and a child process: msgpack messages, each a list `[kind, content]`."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgpack
+
+RUN = "run"
+"""To the child: execute these, `[[run id, attempt, is async, payload], ...]`."""
+GIVE_BACK = "give back"
+"""To the child: return what it has not begun."""
+DONE = "done"
+"""To the worker: these have ended, `[[run id, attempt, record], ...]`."""
+RETURNED = "returned"
+"""To the worker: these were not begun, `[run id, ...]`."""
+LENT = "lent"
+"""To the worker: so many of the child's threads now only wait, and lend their slots."""
+READY = "ready"
+"""To the worker: the child can execute."""
+
+_CHUNK = 1 << 18
+_LARGEST_MESSAGE = 2**31 - 1
+
+
+class ParentEnd:
+    """The worker's end, which never blocks: a child that holds the interpreter lock cannot hold up the worker."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._socket = end
+        self._unpacker = msgpack.Unpacker(max_buffer_size=_LARGEST_MESSAGE)
+        self._unsent = bytearray()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether `flush` must be called again when the socket takes more."""
+        return bool(self._unsent)
+
+    def send(self, kind: str, content: Any) -> None:
+        self._unsent += msgpack.packb([kind, content])
+        self.flush()
+
+    def flush(self) -> None:
+        while self._unsent:
+            try:
+                sent = self._socket.send(memoryview(self._unsent)[:_CHUNK])
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionResetError):
+                # The child is dead; that is noticed, with what it still said, at the reading end.
+                self._unsent.clear()
+                return
+            del self._unsent[:sent]
+
+    def receive(self) -> tuple[list[tuple[str, Any]], bool]:
+        """All messages that have arrived, and whether the child is still there."""
+        alive = True
+        while True:
+            try:
+                data = self._socket.recv(_CHUNK)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                alive = False
+                break
+            self._unpacker.feed(data)
+            if len(data) < _CHUNK:
+                break
+        return [(kind, content) for kind, content in self._unpacker], alive
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class ChildEnd:
+    """The child's end: one thread receives, any thread sends."""
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(True)
+        self._socket = end
+        self._sending = threading.Lock()
+
+    def send(self, kind: str, content: Any) -> None:
+        message = msgpack.packb([kind, content])
+        with self._sending:
+            self._socket.sendall(message)
+
+    def messages(self) -> Iterator[tuple[str, Any]]:
+        """What the worker sends, until it is gone."""
+        unpacker = msgpack.Unpacker(max_buffer_size=_LARGEST_MESSAGE)
+        while data := self._socket.recv(_CHUNK):
+            unpacker.feed(data)
+            for kind, content in unpacker:
+                yield kind, content

@@ -1,0 +1,76 @@
+"""The main of a child process: it executes what its worker sends, and touches Redis only for what user code asks."""
+
+import signal
+import socket
+import sys
+import threading
+from functools import partial
+from typing import Any
+
+from millstream import futures, sessions
+from millstream_worker import channels, processes
+from millstream_worker.execution import Assignment, Executor
+from millstream_worker.loops import Loops
+from millstream_worker.outcomes import Outbox
+from millstream_worker.slots import Slots
+
+
+def main() -> None:
+    """`python -m millstream_worker.child FD PARENT THREADS WORKER`: serve the socket FD until its other end closes."""
+    descriptor, parent, threads, worker = sys.argv[1:5]
+    processes.die_with_parent(int(parent))
+    # A signal from the terminal is for the worker, which lets its children finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # A thread that becomes ready should not wait 5 ms, Python's default, for one that computes.
+    sys.setswitchinterval(0.001)
+    channel = channels.ChildEnd(socket.socket(fileno=int(descriptor)))
+    Child(channel, int(threads), worker).serve()
+
+
+class Child:
+    """Executes sync runs in threads and async runs on event loops, and sends back how they ended."""
+
+    def __init__(self, channel: channels.ChildEnd, threads: int, worker: str) -> None:
+        self._channel = channel
+        self._outbox = Outbox(partial(channel.send, channels.DONE))
+        self._executor = Executor(worker)
+        self._slots: Slots[Assignment] = Slots(threads, self._execute, partial(channel.send, channels.LENT))
+        self._loops = Loops()
+        futures.set_blocking_hook(self._slots.lend)
+
+    def serve(self) -> None:
+        self._channel.send(channels.READY, None)
+        for kind, content in self._channel.messages():
+            if kind == channels.RUN:
+                self._begin(content)
+            elif kind == channels.GIVE_BACK:
+                returned = [assignment.run_id for assignment in self._slots.take_back()]
+                self._channel.send(channels.RETURNED, returned)
+        # The worker has let go of this process: nobody would hear how a run that still goes on has ended.
+        sessions.close_current()
+
+    def _begin(self, content: list[list[Any]]) -> None:
+        sync: list[Assignment] = []
+        for fields in content:
+            assignment = Assignment(*fields)
+            if assignment.is_async:
+                self._loops.start(self._executor.depth_of(assignment), partial(self._execute_async, assignment))
+            else:
+                sync.append(assignment)
+        if sync:
+            self._slots.add(sync)
+
+    def _execute(self, assignment: Assignment) -> None:
+        self._outbox.put(self._executor.execute(assignment), more_to_come=self._slots.has_waiting_work)
+
+    async def _execute_async(self, assignment: Assignment) -> None:
+        self._outbox.put(await self._executor.execute_async(assignment), more_to_come=True)
+
+
+if __name__ == "__main__":
+    main()
+    # Threads of user code may go on for ever; they are daemons, and end here.
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    assert threading.current_thread() is threading.main_thread()

@@ -1,0 +1,98 @@
+"""A child process as its worker sees it: what it was given, and what it says."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+from millstream_shared.store import Claim
+from millstream_worker import channels
+
+
+class ChildProcess:
+    """Starts `millstream_worker.child` in a warm process of its own.
+
+    `claims` are the runs it has been given and has not ended, by id; `lent` counts its threads that only wait.
+    """
+
+    def __init__(self, threads: int, worker: str) -> None:
+        ours, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "millstream_worker.child", str(theirs.fileno()), str(os.getpid())]
+        self.process = subprocess.Popen(
+            [*command, str(threads), worker], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
+        )
+        theirs.close()
+        self.channel = channels.ParentEnd(ours)
+        self.threads = threads
+        self.claims: dict[str, Claim] = {}
+        self.sync_claims = 0
+        self.lent = 0
+        self.is_ready = False
+        self.has_suspect = False
+        self.heard_at = time.monotonic()
+
+    @property
+    def free_threads(self) -> int:
+        """Threads without a run; negative by what it has beyond them."""
+        return self.threads + self.lent - self.sync_claims
+
+    @property
+    def async_claims(self) -> int:
+        """Runs on its event loops."""
+        return len(self.claims) - self.sync_claims
+
+    def assign(self, claims: list[Claim]) -> None:
+        """Have it execute these."""
+        for claim in claims:
+            self.claims[claim.run_id] = claim
+            self.sync_claims += not claim.is_async
+        self.channel.send(
+            channels.RUN, [(claim.run_id, claim.attempt, claim.is_async, claim.payload) for claim in claims]
+        )
+
+    def drop(self, run_id: str) -> Claim | None:
+        """It no longer has this run; None if it never had."""
+        claim = self.claims.pop(run_id, None)
+        if claim is not None and not claim.is_async:
+            self.sync_claims -= 1
+        return claim
+
+    def ask_back(self) -> None:
+        """Ask it to return what it has not begun."""
+        self.heard_at = time.monotonic()
+        self.channel.send(channels.GIVE_BACK, None)
+
+    def receive(self) -> tuple[list[tuple[str, Any]], bool]:
+        """What it said since the last time, and whether it is still there."""
+        self.heard_at = time.monotonic()
+        return self.channel.receive()
+
+    def kill(self) -> None:
+        """End it now, with whatever it does; returns when it is gone."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self, timeout: float) -> None:
+        """Let it go: it ends by itself when its channel closes. One that does not is killed."""
+        self.channel.close()
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def cause_of_death(self) -> str:
+        """In words: by which signal or with which status it ended."""
+        try:
+            code = self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return "it closed its channel"
+        if code >= 0:
+            return f"it exited with status {code}"
+        try:
+            return f"it was ended by {signal.Signals(-code).name}"
+        except ValueError:
+            return f"it was ended by signal {-code}"

@@ -1,0 +1,56 @@
+"""`millstream worker`: the commands that concern workers."""
+
+import os
+import sys
+
+import click
+
+_DEFAULT_THREADS = 16
+
+
+@click.group()
+def worker() -> None:
+    """Workers execute the runs that flows put on queues."""
+
+
+@worker.command()
+@click.option("-q", "--queue", "queues", multiple=True, help="Serve this queue; several: the first comes first. Default: MILLSTREAM_DEFAULT_QUEUE, or 'default'.")  # fmt: skip
+@click.option("--processes", type=click.IntRange(min=1), default=None, help="Child processes that run tasks. Default: one per CPU.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), default=_DEFAULT_THREADS, show_default=True, help="Sync tasks at a time in each process; async tasks take no thread.")  # fmt: skip
+@click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
+@click.option("--grace", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds that running tasks may go on after SIGTERM; then they are handed back.")  # fmt: skip
+@click.option("--lifeline", type=int, default=None, hidden=True)
+def start(
+    queues: tuple[str, ...], processes: int | None, threads: int, burst: bool, grace: float, lifeline: int | None
+) -> None:
+    """Serve queues until SIGTERM or Ctrl-C.
+
+    The first signal lets running tasks end and hands back the rest; a second one hands back everything at once.
+    """
+    # Only now: asking for help should not take the time that these take to import.
+    from millstream import sessions
+    from millstream_shared import errors
+    from millstream_shared.settings import get_settings
+    from millstream_shared.store import Store
+    from millstream_worker import worker_logging
+    from millstream_worker.worker import Options, Worker
+
+    worker_logging.set_up(quiet=lifeline is not None)
+    if os.getcwd() not in sys.path:
+        # Tasks are found where the worker is started, as with `rq worker`.
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+    try:
+        settings = get_settings()
+        store = Store(sessions.server_url(settings), settings, outage_seconds=float("inf"))
+        store.ping()
+    except errors.MillstreamError as problem:
+        raise click.ClickException(str(problem)) from problem
+    options = Options(
+        queues=queues or (settings.default_queue,),
+        processes=processes or os.cpu_count() or 1,
+        threads=threads,
+        burst=burst,
+        grace_seconds=grace,
+        lifeline=lifeline,
+    )
+    sys.exit(Worker(store, options).run())

@@ -1,0 +1,201 @@
+"""The child processes of one worker: who gets which run, what became of it, and who takes a dead one's place."""
+
+import selectors
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from millstream_shared.store import Claim
+from millstream_worker import channels
+from millstream_worker.children import ChildProcess
+from millstream_worker.outcomes import Outcome
+
+_ASYNC_RUNS_PER_CHILD = 1000
+_STALL_SECONDS = 0.25
+_MOST_FAILED_STARTS = 3
+
+
+class CannotStart(Exception):
+    """Child processes die before they are ready: there is no point in going on."""
+
+
+@dataclass(slots=True)
+class News:
+    """What one look at the children brought: what ended, what came back unbegun, what a dead one leaves behind."""
+
+    ended: list[Outcome] = field(default_factory=list[Outcome])
+    returned: list[str] = field(default_factory=list[str])
+    lost: list[str] = field(default_factory=list[str])
+    deaths: list[str] = field(default_factory=list[str])
+
+
+class Crew:
+    """`processes` children with `threads` each; the second and later ones are started when the one before is ready.
+
+    A *suspect* is a run under which processes have died so often that one more death decides: it gets a process of its
+    own, so that no innocent run shares its fate.
+    """
+
+    def __init__(self, processes: int, threads: int, selector: selectors.BaseSelector) -> None:
+        self._processes = processes
+        self._threads = threads
+        self._selector = selector
+        self._children: list[ChildProcess] = []
+        self._suspects: deque[Claim] = deque()
+        self._failed_starts = 0
+        self._worker = ""
+
+    # -- what a worker asks
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether some child can execute."""
+        return any(child.is_ready for child in self._children)
+
+    @property
+    def in_flight(self) -> list[str]:
+        """The ids of all runs that the crew has."""
+        runs = [run_id for child in self._children for run_id in child.claims]
+        return runs + [claim.run_id for claim in self._suspects]
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has no run at all."""
+        return not self._suspects and not any(child.claims for child in self._children)
+
+    def free_slots(self, ahead: int) -> tuple[int, int]:
+        """How many sync and async runs it can take: `ahead` sync ones more than it has free threads for."""
+        open_children = [child for child in self._open()]
+        if not open_children or self._suspects:
+            return 0, 0
+        sync = sum(child.free_threads for child in open_children) + ahead
+        return sync, sum(_ASYNC_RUNS_PER_CHILD - child.async_claims for child in open_children)
+
+    # -- what a worker tells
+
+    def start(self, worker: str) -> None:
+        """Start the first child; `worker` is the name under which runs are recorded."""
+        self._worker = worker
+        self._start_child()
+
+    def assign(self, claims: Sequence[Claim], suspects: Sequence[Claim] = ()) -> None:
+        """Have these executed."""
+        self._suspects.extend(suspects)
+        asynchronous = [claim for claim in claims if claim.is_async]
+        if asynchronous:
+            min(self._open(), key=lambda child: child.async_claims).assign(asynchronous)
+        self._assign_sync([claim for claim in claims if not claim.is_async])
+        self._assign_suspect()
+
+    def _assign_sync(self, claims: list[Claim]) -> None:
+        at = 0
+        children = sorted(self._open(), key=lambda child: -child.free_threads)
+        for left, child in zip(range(len(children), 0, -1), children, strict=True):
+            if at == len(claims):
+                return
+            # Free threads first; what goes beyond them is shared out.
+            beyond = max(len(claims) - at - sum(max(c.free_threads, 0) for c in children[-left:]), 0)
+            share = max(child.free_threads, 0) + -(-beyond // left)
+            child.assign(claims[at : at + share])
+            at += share
+
+    def ask_back(self) -> None:
+        """Ask all children to return what they have not begun."""
+        for child in self._children:
+            if child.claims:
+                child.ask_back()
+
+    def ask_back_from_stalled(self) -> bool:
+        """Ask children back that sit on more than they have threads for and end nothing; whether there were any."""
+        now = time.monotonic()
+        stalled = [
+            child for child in self._children if child.free_threads < 0 and now - child.heard_at > _STALL_SECONDS
+        ]
+        for child in stalled:
+            child.ask_back()
+        return bool(stalled)
+
+    @property
+    def has_surplus(self) -> bool:
+        """Whether some child has more sync runs than threads."""
+        return any(child.free_threads < 0 for child in self._children)
+
+    def kill(self) -> None:
+        """End all children at once, and forget what they did."""
+        for child in list(self._children):
+            self._selector.unregister(child.channel)
+            child.kill()
+            child.channel.close()
+        self._children.clear()
+        self._suspects.clear()
+
+    def end(self, timeout: float) -> None:
+        """Let all children go."""
+        for child in self._children:
+            child.end(timeout)
+
+    # -- what the children say
+
+    def listen(self, child: ChildProcess, writable: bool) -> News:
+        """Take in what a child said. Raises CannotStart when one child after the other dies before it is ready."""
+        news = News()
+        if writable:
+            child.channel.flush()
+        messages, alive = child.receive()
+        for kind, content in messages:
+            if kind == channels.DONE:
+                news.ended += [outcome for outcome in content if child.drop(outcome[0])]
+            elif kind == channels.RETURNED:
+                news.returned += [run_id for run_id in content if child.drop(run_id)]
+            elif kind == channels.LENT:
+                child.lent = content
+            elif kind == channels.READY:
+                child.is_ready = True
+                self._failed_starts = 0
+                if len(self._children) < self._processes:
+                    self._start_child()
+        if not child.claims:
+            child.has_suspect = False
+        if not alive:
+            self._bury(child, news)
+        self._assign_suspect()
+        return news
+
+    def watch_for_writing(self) -> None:
+        """Have the selector say when a child that could not take all that was sent can take more."""
+        for child in self._children:
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.channel.has_unsent else 0)
+            if self._selector.get_key(child.channel).events != events:
+                self._selector.modify(child.channel, events, child)
+
+    def _bury(self, child: ChildProcess, news: News) -> None:
+        self._selector.unregister(child.channel)
+        self._children.remove(child)
+        news.lost += child.claims
+        news.deaths.append(child.cause_of_death())
+        child.channel.close()
+        if not child.is_ready:
+            self._failed_starts += 1
+            if self._failed_starts >= _MOST_FAILED_STARTS:
+                raise CannotStart(f"{self._failed_starts} child processes died at their start: {news.deaths[-1]}")
+        self._start_child()
+
+    def _start_child(self) -> None:
+        child = ChildProcess(self._threads, self._worker)
+        self._children.append(child)
+        self._selector.register(child.channel, selectors.EVENT_READ, child)
+
+    def _open(self) -> list[ChildProcess]:
+        """The children that may be given runs: one is kept free while a suspect waits."""
+        ready = [child for child in self._children if child.is_ready and not child.has_suspect]
+        return ready[1:] if self._suspects and len(ready) > 1 else ready
+
+    def _assign_suspect(self) -> None:
+        if not self._suspects:
+            return
+        for child in self._children:
+            if child.is_ready and not child.claims:
+                child.has_suspect = True
+                child.assign([self._suspects.popleft()])
+                return

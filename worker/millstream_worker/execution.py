@@ -1,0 +1,140 @@
+"""One run in a child process, from its payload to the record of how it ended."""
+
+from collections import OrderedDict
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from millstream import arguments, engine, recording, sessions
+from millstream.context import FlowRunContext
+from millstream.runners import nesting
+from millstream.runners.queue import QueueTaskRunner
+from millstream.runs import FlowRun, TaskRun
+from millstream.tasks import Task
+from millstream_shared import envelopes, errors
+from millstream_shared.envelopes import Envelope, Header
+from millstream_shared.settings import get_settings
+from millstream_shared.states import Crashed, Failed, State
+from millstream_worker import loading
+from millstream_worker.outcomes import Outcome
+
+_KEPT_BATCHES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """A run that this process is to execute."""
+
+    run_id: str
+    attempt: int
+    is_async: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What the runs with one header share: made once, used for each of them."""
+
+    header: Header
+    task: Task[..., Any]
+    flow_run: FlowRun
+    task_runner: QueueTaskRunner
+
+
+class Executor:
+    """Executes assignments; `worker` is the name under which they are recorded."""
+
+    def __init__(self, worker: str) -> None:
+        self._worker = worker
+        key = get_settings().signing_key
+        self._key = key.get_secret_value().encode() if key else None
+        self._batches: OrderedDict[bytes, Batch] = OrderedDict()
+
+    def execute(self, assignment: Assignment) -> Outcome:
+        """Execute a sync run. Whatever goes wrong is recorded, with its reason, as the outcome of this run alone."""
+        task_run = _unopened(assignment)
+        try:
+            envelope, batch = self._open(assignment, task_run)
+            with _entered(envelope, batch, task_run) as wait_for:
+                state = engine.run_task(batch.task, task_run, task_run.parameters, wait_for)
+        except BaseException as failure:
+            state = _stopped_by(failure)
+        return self._outcome(assignment, task_run, state)
+
+    async def execute_async(self, assignment: Assignment) -> Outcome:
+        """Execute an async run on the running loop."""
+        task_run = _unopened(assignment)
+        try:
+            envelope, batch = self._open(assignment, task_run)
+            with _entered(envelope, batch, task_run) as wait_for:
+                state = await engine.run_task_async(batch.task, task_run, task_run.parameters, wait_for)
+        except BaseException as failure:
+            state = _stopped_by(failure)
+        return self._outcome(assignment, task_run, state)
+
+    def depth_of(self, assignment: Assignment) -> int:
+        """The depth of a run; 0 if its payload cannot be read, which `execute` will report."""
+        try:
+            envelope = envelopes.open_payload(assignment.payload, assignment.run_id, self._key)
+            batch = self._batches.get(envelope.header)
+            return (batch.header if batch else Header.decode(envelope.header)).depth
+        except Exception:
+            return 0
+
+    def _open(self, assignment: Assignment, task_run: TaskRun) -> tuple[Envelope, Batch]:
+        envelope = envelopes.open_payload(assignment.payload, assignment.run_id, self._key)
+        batch = self._batches.get(envelope.header)
+        header = batch.header if batch else Header.decode(envelope.header)
+        task_run.created = envelope.created
+        task_run.task_name = header.task_name
+        task_run.name = f"{header.task_name}-{assignment.run_id[-3:]}"
+        task_run.flow_run_id = header.flow_run_id
+        task_run.parent_task_run_id = header.parent_run_id
+        task_run.tags = frozenset(header.tags)
+        if batch is None:
+            batch = self._batches[envelope.header] = _new_batch(header)
+            if len(self._batches) > _KEPT_BATCHES:
+                self._batches.popitem(last=False)
+        return envelope, batch
+
+    def _outcome(self, assignment: Assignment, task_run: TaskRun, state: State[Any]) -> Outcome:
+        record = recording.record_of_task(task_run, state, worker=self._worker, attempt=assignment.attempt)
+        return assignment.run_id, assignment.attempt, record
+
+
+@contextmanager
+def _entered(envelope: Envelope, batch: Batch, task_run: TaskRun) -> Generator[Any]:
+    """The context of the flow run, as far as it reaches into this process; sets the parameters, gives `wait_for`."""
+    upstream = sessions.current().store.records(envelope.upstream) if envelope.upstream else {}
+    task_run.parameters, wait_for = arguments.decode(envelope, upstream)
+    with (
+        nesting.entered(batch.header.depth),
+        FlowRunContext(flow=None, flow_run=batch.flow_run, task_runner=batch.task_runner),
+    ):
+        yield wait_for
+
+
+def _new_batch(header: Header) -> Batch:
+    flow_run = FlowRun(
+        run_id=header.flow_run_id,
+        name=header.flow_run_name,
+        flow_name=header.flow_name,
+        tags=frozenset(header.inherited_tags),
+    )
+    runner = QueueTaskRunner(header.queue or None)
+    runner.__enter__()
+    return Batch(header, loading.load_task(header.function), flow_run, runner)
+
+
+def _unopened(assignment: Assignment) -> TaskRun:
+    # Good enough to record that the payload could not be read.
+    return TaskRun(assignment.run_id, "unreadable", "unreadable", None, run_count=assignment.attempt)
+
+
+def _stopped_by(failure: BaseException) -> State[Any]:
+    """The state of a run whose task was not called, or was left by something that is not an Exception."""
+    message = f"{type(failure).__name__}: {failure}"
+    if isinstance(failure, Exception) and not isinstance(failure, errors.PayloadRefused):
+        return Failed(message=message, data=failure)
+    return Crashed(message=message, data=failure)

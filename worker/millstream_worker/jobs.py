@@ -1,0 +1,36 @@
+"""What a stock `rq worker` calls for a run of ours: it executes that one run, with the same outcome, only slower."""
+
+import asyncio
+
+from rq import get_current_job
+
+from millstream import sessions
+from millstream.sessions import Session
+from millstream_shared.settings import get_settings
+from millstream_shared.store import Store
+from millstream_worker.execution import Assignment, Executor
+
+
+def execute() -> None:
+    """Execute the run of the current RQ job, over that worker's connection.
+
+    The session's lease holds the run, so it goes back to its queue if this process dies.
+    """
+    job = get_current_job()
+    assert job is not None, "called by an RQ worker only"
+    store = Store("the connection of an RQ worker", get_settings(), client=job.connection)
+    session = Session(store, is_local=False)
+    sessions.use(session)
+    try:
+        claim = store.claim_one(session.owner, job.id)
+        if claim is not None:
+            assignment = Assignment(claim.run_id, claim.attempt, claim.is_async, claim.payload)
+            executor = Executor(session.owner)
+            if claim.is_async:
+                outcome = asyncio.run(executor.execute_async(assignment))
+            else:
+                outcome = executor.execute(assignment)
+            store.settle(session.owner, [outcome])
+    finally:
+        # RQ leaves its forked process without running exit handlers.
+        sessions.close_current()

@@ -1,0 +1,21 @@
+"""What the operating system can do so that no process outlives the one it works for."""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when `parent`, which must be its parent, dies. On Linux only.
+
+    The end of the socket says the same, but only to a process that gets to read it: one that sits in C code and holds
+    the interpreter lock does not.
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)

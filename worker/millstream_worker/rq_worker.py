@@ -1,0 +1,63 @@
+"""The worker as RQ knows it: registered, with a heartbeat, obeying `rq suspend` and RQ's commands."""
+
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from rq.suspension import is_suspended
+from rq.worker import BaseWorker, WorkerStatus
+
+from millstream_shared.store import Store
+
+_SECONDS_BETWEEN_MAINTENANCE = 600.0
+
+
+class RegisteredWorker(BaseWorker):
+    """An RQ worker without RQ's loop: `rq info`, `rq suspend` and `send_shutdown_command` find what they expect.
+
+    RQ's own thread listens for commands; `shutdown` arrives as SIGINT, as with any RQ worker.
+    """
+
+    def __init__(self, store: Store, name: str, queues: Sequence[str]) -> None:
+        logging.getLogger("rq.worker").setLevel(logging.WARNING)
+        super().__init__(list(queues), name=name, connection=store.client)
+        # RQ adds a minute to this when it registers; our own heartbeats say exactly how long they are good for.
+        self.worker_ttl = 1
+        self._time_to_live = int(store.settings.lease_seconds * 2)
+        self._maintain_at = time.monotonic() + _SECONDS_BETWEEN_MAINTENANCE
+
+    def register(self) -> None:
+        """Appear in `rq info`, and listen for commands."""
+        self.register_birth()
+        self.subscribe()
+        self.set_state(WorkerStatus.IDLE)
+        self.heartbeat(self._time_to_live)
+
+    def beat(self, *, busy: bool, tally: int) -> None:
+        """Say that we live, and how many runs we have ended since the last beat."""
+        with self.connection.pipeline() as pipeline:
+            # All fields again: the registration may have expired during an outage.
+            fields = self.serialize() | {"state": WorkerStatus.BUSY if busy else WorkerStatus.IDLE}
+            pipeline.hset(self.key, mapping=cast("dict[Any, Any]", fields))
+            for queue in self.queue_names():
+                pipeline.sadd(f"rq:workers:{queue}", self.key)
+            pipeline.sadd(self.redis_workers_keys, self.key)
+            pipeline.hincrby(self.key, "successful_job_count", tally)
+            self.heartbeat(self._time_to_live, pipeline=pipeline)
+            pipeline.execute()
+
+    def is_suspended(self) -> bool:
+        """Whether `rq suspend` has told all workers to pause."""
+        return bool(is_suspended(self.connection))
+
+    def maintain(self) -> None:
+        """RQ's own upkeep of registries, every ten minutes, for the jobs that stock workers left there."""
+        if time.monotonic() >= self._maintain_at:
+            self._maintain_at = time.monotonic() + _SECONDS_BETWEEN_MAINTENANCE
+            self.clean_registries()
+
+    def unregister(self) -> None:
+        """Disappear from `rq info`."""
+        self.register_death()
+        self.unsubscribe()

@@ -1,0 +1,298 @@
+"""The worker: claims runs, has its child processes execute them, settles how they ended. Read this file first.
+
+One thread and one loop. All Redis work is done here and all user code runs in the children, so nothing that a task
+does can delay a heartbeat.
+"""
+
+import os
+import selectors
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from types import FrameType
+
+import structlog
+
+from millstream_shared import connections, errors, ids
+from millstream_shared.store import Orphan, Store
+from millstream_worker import endings
+from millstream_worker.bells import Bell
+from millstream_worker.children import ChildProcess
+from millstream_worker.crews import CannotStart, Crew, News
+from millstream_worker.paces import Pace
+from millstream_worker.rq_worker import RegisteredWorker
+
+_log = structlog.get_logger("millstream.worker")
+
+_BELL_SECONDS = 1.0
+_ASYNC_ONLY_SECONDS = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a worker works. `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once."""
+
+    queues: tuple[str, ...]
+    processes: int
+    threads: int
+    burst: bool = False
+    grace_seconds: float = 60.0
+    lifeline: int | None = None
+
+
+class StopAtOnce(BaseException):
+    """Raised in the main thread by a second signal, wherever it is."""
+
+
+class Worker:
+    """Serves queues until it is told to stop.
+
+    After SIGTERM or SIGINT it claims nothing more, hands back what has not begun, and ends when what runs has ended or
+    `grace_seconds` have passed. A second signal makes it hand back everything at once.
+    """
+
+    def __init__(self, store: Store, options: Options) -> None:
+        self._store = store
+        self._options = options
+        self._name = ids.new_owner_id("worker")
+        self._selector = selectors.DefaultSelector()
+        self._crew = Crew(options.processes, options.threads, self._selector)
+        self._bell = Bell(store, options.queues, _BELL_SECONDS)
+        self._pace = Pace()
+        self._rq: RegisteredWorker | None = None
+        self._may_have_work = True
+        self._is_suspended = False
+        self._stopping_since: float | None = None
+        self._claim_at = self._duties_at = self._listen_at = 0.0
+        self._outages = 0
+
+    # -- the life of a worker
+
+    def run(self) -> int:
+        """Work until told to stop; in burst mode, until the queues are empty. Gives the exit status."""
+        self._crew.start(self._name)
+        self._listen_for_signals()
+        try:
+            self._register()
+            while not self._is_done():
+                self._turn()
+            return 0
+        except (errors.ServiceError, CannotStart) as fatal:
+            _log.error("worker stops", reason=str(fatal))
+            return 1
+        except StopAtOnce:
+            return 0 if self._options.lifeline else 1
+        finally:
+            self._end()
+
+    def _register(self) -> None:
+        self._store.ping()
+        self._store.take_lease(self._name)
+        self._rq = RegisteredWorker(self._store, self._name, self._options.queues)
+        self._rq.register()
+        self._duties_at = 0.0
+        options = self._options
+        _log.info(
+            "worker started",
+            worker=self._name,
+            queues=",".join(options.queues),
+            processes=options.processes,
+            threads=options.threads,
+            redis=connections.say_where(self._store.url),
+        )
+
+    def _turn(self) -> None:
+        self._claim()
+        self._listen_for_work()
+        self._crew.watch_for_writing()
+        for key, events in self._selector.select(self._patience()):
+            if isinstance(key.data, ChildProcess):
+                self._settle(self._crew.listen(key.data, bool(events & selectors.EVENT_WRITE)))
+            else:
+                key.data()
+        if self._crew.has_surplus and self._crew.ask_back_from_stalled():
+            self._pace.stalled()
+        if time.monotonic() >= self._duties_at:
+            self._do_duties()
+
+    def _patience(self) -> float:
+        """How long there is nothing to do but listen."""
+        now = time.monotonic()
+        until = min(self._duties_at, now + 0.1 if self._crew.has_surplus else self._duties_at)
+        if self._stopping_since is not None:
+            until = min(until, self._stopping_since + self._options.grace_seconds)
+        elif self._may_have_work and self._crew.is_ready and not self._is_suspended:
+            until = min(until, now + _ASYNC_ONLY_SECONDS)
+        elif not self._bell.is_armed:
+            until = min(until, self._listen_at)
+        return max(until - now, 0.0)
+
+    def _is_done(self) -> bool:
+        if self._stopping_since is not None:
+            return self._crew.is_idle or time.monotonic() >= self._stopping_since + self._options.grace_seconds
+        return self._options.burst and self._crew.is_ready and not self._may_have_work and self._crew.is_idle
+
+    def _end(self) -> None:
+        """Hand back what is left; let go of the children, the registration and the lease."""
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        unfinished = self._crew.in_flight
+        if unfinished:
+            _log.info("handing back what runs", runs=len(unfinished))
+            self._crew.kill()
+        try:
+            self._bell.reset()
+            self._store.give_up_soon()
+            self._store.release(self._name, unfinished)
+            if self._rq:
+                self._rq.unregister()
+            self._store.end_lease(self._name)
+        except (*connections.OUTAGE, errors.ServiceError) as lost:
+            _log.warning("ended without Redis; what it held returns when the lease has run out", reason=str(lost))
+        self._crew.end(timeout=2.0)
+        _log.info("worker ended", worker=self._name)
+
+    # -- claiming
+
+    def _claim(self) -> None:
+        if not self._may_have_work or self._stopping_since is not None or self._is_suspended:
+            return
+        sync, asynchronous = self._crew.free_slots(self._pace.ahead())
+        # With all threads busy there may still be async runs, behind the first sync one: look, but not all the time.
+        if sync <= 0 and (asynchronous <= 0 or time.monotonic() < self._claim_at):
+            return
+        try:
+            claims = self._store.claim(self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous)
+        except errors.LeaseLost:
+            self._start_over()
+            return
+        if sync <= 0:
+            self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
+        taken_async = sum(claim.is_async for claim in claims)
+        if len(claims) - taken_async < sync and taken_async < asynchronous:
+            self._may_have_work = False
+        if claims:
+            last_chance = self._store.settings.crash_limit - 1
+            self._crew.assign(
+                [claim for claim in claims if claim.crashes < last_chance],
+                [claim for claim in claims if claim.crashes >= last_chance],
+            )
+
+    def _listen_for_work(self) -> None:
+        if self._may_have_work or self._bell.is_armed or time.monotonic() < self._listen_at:
+            return
+        try:
+            self._bell.arm()
+            self._selector.register(self._bell, selectors.EVENT_READ, self._answer_bell)
+        except connections.OUTAGE:
+            self._silence_bell()
+
+    def _answer_bell(self) -> None:
+        self._selector.unregister(self._bell)
+        self._may_have_work = True
+        try:
+            self._bell.answer()
+        except connections.OUTAGE:
+            self._silence_bell()
+
+    def _silence_bell(self) -> None:
+        # The claim that follows rides out the outage; then the bell is tried again.
+        self._bell.reset()
+        self._may_have_work = True
+        self._listen_at = time.monotonic() + _FIRST_PAUSE
+
+    # -- settling
+
+    def _settle(self, news: News) -> None:
+        if news.returned:
+            self._store.release(self._name, news.returned)
+            self._may_have_work = True
+        for cause in news.deaths:
+            _log.error("a child process died", cause=cause, runs=len(news.lost))
+        if news.lost:
+            buried = self._store.release(self._name, news.lost, crashed=True)
+            self._settle_orphans(buried, news.deaths[-1])
+            self._may_have_work = True
+        if news.ended:
+            refused = self._store.settle(self._name, news.ended)
+            self._pace.ended(len(news.ended))
+            # A settled run may have freed others; they ring, but the bell may be silent just now.
+            if refused:
+                _log.warning("refused: other workers took these runs over", runs=refused)
+
+    def _settle_orphans(self, orphans: list[Orphan], cause: str) -> None:
+        """End those that may not go round again: runs under which process after process died, and flow runs."""
+        if orphans:
+            self._store.settle(self._name, [endings.crashed(orphan, self._name, cause) for orphan in orphans])
+            for orphan in orphans:
+                _log.error("a run crashed for good", run=orphan.run_id, cause=cause)
+
+    # -- duties, every few seconds
+
+    def _do_duties(self) -> None:
+        self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2
+        if not self._store.renew_lease(self._name):
+            self._start_over()
+            return
+        if self._outages != self._store.outages:
+            self._outages = self._store.outages
+            # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
+            unknown = self._store.held(self._name) - set(self._crew.in_flight)
+            self._store.release(self._name, list(unknown))
+        while reaped := self._store.reap(self._name):
+            _log.warning("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back)
+            self._settle_orphans(reaped.orphans, f"{reaped.owner} was silent for too long")
+            self._may_have_work = True
+        assert self._rq is not None
+        try:
+            self._rq.beat(busy=not self._crew.is_idle, tally=self._pace.take_tally())
+            self._rq.maintain()
+            suspended = self._rq.is_suspended()
+        except connections.OUTAGE as lost:
+            _log.warning("a heartbeat was missed", reason=str(lost))
+            return
+        if suspended != self._is_suspended:
+            self._is_suspended = suspended
+            _log.info("suspended, as `rq suspend` asks" if suspended else "resumed")
+
+    def _start_over(self) -> None:
+        """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""
+        _log.error("the lease ran out; what was running is stopped, others have it now", worker=self._name)
+        self._crew.kill()
+        if self._rq:
+            self._rq.unregister()
+        self._name = ids.new_owner_id("worker")
+        self._crew.start(self._name)
+        self._register()
+        self._may_have_work = True
+
+    # -- being told to stop
+
+    def _listen_for_signals(self) -> None:
+        # A signal that comes while the selector waits must wake it: Python writes a byte here.
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        self._wakeup = (ours, theirs)
+        self._selector.register(ours, selectors.EVENT_READ, lambda: ours.recv(64))
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, self._on_signal)
+        if self._options.lifeline is not None:
+            self._selector.register(self._options.lifeline, selectors.EVENT_READ, self._on_lifeline)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if self._stopping_since is not None:
+            raise StopAtOnce
+        self._stopping_since = time.monotonic()
+        _log.info("stopping", signal=signal.Signals(number).name, running=len(self._crew.in_flight))
+        self._crew.ask_back()
+
+    def _on_lifeline(self) -> None:
+        assert self._options.lifeline is not None
+        if not os.read(self._options.lifeline, 64):
+            raise StopAtOnce
+
+
