@@ -21,9 +21,10 @@ def audit(server: servers.Server, *, work_may_be_left: bool = False, patience: f
 
 def _check(client: Any, work_may_be_left: bool) -> bool:
     found = [key.decode() for key in client.scan_iter(count=1000)]
-    unfinished = [key for key in found if _matches(key, keys.LIVE)]
+    lasting = [key for key in found if client.ttl(key) == -1]
+    unfinished = [key for key in lasting if _matches(key, keys.LIVE)]
     assert work_may_be_left or not unfinished, f"work left in the store: {sorted(unfinished)}"
-    endless = [key for key in found if not _matches(key, keys.PERMANENT) and client.ttl(key) == -1]
+    endless = [key for key in lasting if not _matches(key, keys.PERMANENT)]
     assert not endless, f"keys without an expiry, and not in keys.PERMANENT: {sorted(endless)}"
     return True
 

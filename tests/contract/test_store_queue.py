@@ -1,0 +1,283 @@
+"""What the store promises about queued runs, on every kind of server."""
+
+import uuid
+
+import pytest
+
+from millstream_shared import envelopes, errors, ids, records
+from millstream_shared.envelopes import Header
+from millstream_shared.records import Record
+from millstream_shared.states import StateType
+from millstream_shared.store import QueuedRun, Store
+
+FLOW = ids.new_flow_run_id()
+
+
+def queued(upstream: str = "", run_id: str | None = None) -> QueuedRun:
+    run_id = run_id or ids.new_task_run_id(FLOW)
+    header = Header("m:f", "f", "", FLOW, "flow", "flow", None, (), (), 1).encode()
+    payload = envelopes.seal(run_id, 1.0, header, bytes.fromhex(upstream), b"body", None)
+    return QueuedRun(run_id, f"f-{run_id[-3:]}", payload, upstream)
+
+
+def record(run_id: str, state_type: StateType = StateType.COMPLETED) -> Record:
+    return Record(
+        run_id=run_id,
+        kind="task",
+        state_type=state_type,
+        state_name=state_type.value.capitalize(),
+        message=None,
+        name=f"f-{run_id[-3:]}",
+        function_name="f",
+        flow_run_id=FLOW,
+        parent_run_id=None,
+        tags=(),
+        worker="w",
+        attempt=1,
+        created=1.0,
+        started=2.0,
+        ended=3.0,
+        data_kind=records.ABSENT,
+        data=None,
+    )
+
+
+def submit(store: Store, *runs: QueuedRun, queue: str = "q", is_async: bool = False, in_front: bool = False) -> None:
+    store.submit(queue, runs, inbox="me", is_async=is_async, in_front=in_front)
+
+
+def claim(store: Store, owner: str, sync: int = 100, asynchronous: int = 100, queues: tuple[str, ...] = ("q",)):
+    return store.claim(owner, queues, sync_slots=sync, async_slots=asynchronous)
+
+
+@pytest.fixture
+def owner(store: Store):
+    name = ids.new_owner_id("worker")
+    store.take_lease(name)
+    yield name
+    store.end_lease(name)
+
+
+def finish(store: Store, owner: str, *run_ids: str) -> None:
+    """Claim and settle all that is left of these."""
+    for taken in claim(store, owner):
+        store.settle(owner, [(taken.run_id, taken.attempt, record(taken.run_id).encode())])
+    assert set(store.records(run_ids)) == set(run_ids)
+
+
+def test_a_submitted_run_is_claimed_with_its_payload_and_settled_once(store: Store, owner: str) -> None:
+    """A run goes from submit over claim to settle, and its submitter is told."""
+    run = queued()
+    submit(store, run)
+    assert store.look([run.run_id]) == {run.run_id: "queued"}
+    [taken] = claim(store, owner)
+    assert (taken.run_id, taken.attempt, taken.payload, taken.is_async) == (run.run_id, 1, run.payload, False)
+    assert store.look([run.run_id]) == {run.run_id: "started"}
+    assert store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())]) == []
+    assert store.next_finished("me", 1.0) == [run.run_id]
+    assert records.decode(run.run_id, store.records([run.run_id])[run.run_id]) == record(run.run_id)
+
+
+def test_runs_are_claimed_in_the_order_of_submission(store: Store, owner: str) -> None:
+    """A queue is first in, first out, and no run is given twice."""
+    runs = [queued() for _ in range(1200)]
+    submit(store, *runs)
+    taken = [each.run_id for _ in range(12) for each in claim(store, owner)]
+    assert taken == [run.run_id for run in runs]
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode()) for run in runs])
+
+
+def test_runs_put_in_front_come_first_in_their_own_order(store: Store, owner: str) -> None:
+    """What is submitted in front overtakes what is queued, without being reversed."""
+    last, first, second = queued(), queued(), queued()
+    submit(store, last)
+    submit(store, first, second, in_front=True)
+    assert [each.run_id for each in claim(store, owner)] == [first.run_id, second.run_id, last.run_id]
+    for run in (last, first, second):
+        store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
+
+
+def test_the_first_queue_is_emptied_first(store: Store, owner: str) -> None:
+    """Queues are served in the order in which the worker names them."""
+    low, high = queued(), queued()
+    submit(store, low, queue="low")
+    submit(store, high, queue="high")
+    taken = claim(store, owner, queues=("high", "low"))
+    assert [each.run_id for each in taken] == [high.run_id, low.run_id]
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode()) for run in (low, high)])
+
+
+def test_a_claim_takes_no_more_than_there_are_slots_for(store: Store, owner: str) -> None:
+    """Sync and async runs are counted apart, and what does not fit stays at the head of its queue."""
+    sync = [queued() for _ in range(3)]
+    submit(store, *sync)
+    coroutine = queued()
+    submit(store, coroutine, is_async=True)
+    assert [each.run_id for each in claim(store, owner, sync=2)] == [run.run_id for run in sync[:2]]
+    assert claim(store, owner, sync=0) == []
+    rest = claim(store, owner, sync=1)
+    assert [(each.run_id, each.is_async) for each in rest] == [(sync[2].run_id, False), (coroutine.run_id, True)]
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode()) for run in [*sync, coroutine]])
+
+
+def test_a_run_waits_until_the_last_of_its_upstream_runs_has_ended(store: Store, owner: str) -> None:
+    """Dependencies are held in Redis: the settle of the last upstream run queues the dependent."""
+    first, second = queued(), queued()
+    dependent = queued(first.run_id + second.run_id)
+    submit(store, first, second)
+    submit(store, dependent)
+    assert store.look([dependent.run_id]) == {dependent.run_id: "deferred"}
+    assert len(claim(store, owner)) == 2
+    store.settle(owner, [(first.run_id, 1, record(first.run_id).encode())])
+    assert claim(store, owner) == []
+    store.settle(owner, [(second.run_id, 1, record(second.run_id, StateType.FAILED).encode())])
+    [taken] = claim(store, owner)
+    assert taken.run_id == dependent.run_id
+    store.settle(owner, [(dependent.run_id, 1, record(dependent.run_id).encode())])
+
+
+def test_a_run_whose_upstream_has_ended_does_not_wait(store: Store, owner: str) -> None:
+    """A dependency that is already settled, even one that crashed, holds nothing back."""
+    before = queued()
+    submit(store, before)
+    claim(store, owner)
+    store.settle(owner, [(before.run_id, 1, record(before.run_id, StateType.CRASHED).encode())])
+    after = queued(before.run_id)
+    submit(store, after)
+    assert [each.run_id for each in claim(store, owner)] == [after.run_id]
+    store.settle(owner, [(after.run_id, 1, record(after.run_id).encode())])
+
+
+def test_settling_with_another_token_is_refused_and_counted(store: Store, owner: str) -> None:
+    """Only the attempt that holds the lease may record an outcome."""
+    run = queued()
+    submit(store, run)
+    claim(store, owner)
+    assert store.settle(owner, [(run.run_id, 2, record(run.run_id).encode())]) == [run.run_id]
+    assert store.records([run.run_id]) == {}
+    assert store.client.hget("ms:counters", "refused") == b"1"
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
+
+
+def test_settling_twice_with_the_same_outcome_is_the_same_as_once(store: Store, owner: str) -> None:
+    """A settle whose answer was lost can be repeated."""
+    run = queued()
+    submit(store, run)
+    claim(store, owner)
+    outcome = (run.run_id, 1, record(run.run_id).encode())
+    assert store.settle(owner, [outcome]) == []
+    assert store.settle(owner, [outcome]) == []
+    assert store.next_finished("me", 0.1) == [run.run_id]
+
+
+def test_a_final_record_never_changes(store: Store, owner: str) -> None:
+    """Once a run has ended, no other outcome is written over the first."""
+    run_id = ids.new_task_run_id(FLOW)
+    assert store.record(owner, [(run_id, record(run_id).encode(), False)]) == []
+    assert store.record(owner, [(run_id, record(run_id, StateType.FAILED).encode(), False)]) == [run_id]
+    assert records.decode(run_id, store.records([run_id])[run_id]).state_type is StateType.COMPLETED
+
+
+def test_a_released_run_is_queued_again_in_front(store: Store, owner: str) -> None:
+    """What a worker hands back is the next to be claimed, as another attempt."""
+    first, second = queued(), queued()
+    submit(store, first, second)
+    claim(store, owner, sync=1)
+    assert store.release(owner, [first.run_id]) == []
+    assert [(each.run_id, each.attempt) for each in claim(store, owner)] == [(first.run_id, 2), (second.run_id, 1)]
+    store.settle(owner, [(first.run_id, 2, record(first.run_id).encode())])
+    store.settle(owner, [(second.run_id, 1, record(second.run_id).encode())])
+
+
+def test_a_run_that_crashes_too_often_stays_with_its_worker(store: Store, owner: str) -> None:
+    """The third crash does not queue the run again: its worker ends it as Crashed, kept as a dead letter."""
+    run = queued()
+    submit(store, run)
+    for crash in (1, 2):
+        [taken] = claim(store, owner)
+        assert taken.crashes == crash - 1
+        assert store.release(owner, [run.run_id], crashed=True) == []
+    [taken] = claim(store, owner)
+    [stays] = store.release(owner, [run.run_id], crashed=True)
+    assert (stays.run_id, stays.attempt, stays.content) == (run.run_id, 3, run.payload)
+    store.settle(owner, [(run.run_id, 3, record(run.run_id, StateType.CRASHED).encode())])
+    assert store.client.zscore("rq:failed:q", run.run_id)
+    job = store.client.hgetall(f"rq:job:{run.run_id}")
+    assert (job[b"status"], job[b"dead_letter"]) == (b"failed", run.payload)
+
+
+def test_the_runs_of_a_dead_owner_go_back_to_their_queues(store: Store, owner: str) -> None:
+    """Whoever finds that a lease has run out puts its runs back, and the dead owner can settle nothing any more."""
+    run = queued()
+    submit(store, run)
+    store.take_lease("dead")
+    [taken] = claim(store, "dead")
+    store.client.zadd("ms:leases", {"dead": 1})
+    reaped = store.reap(owner)
+    assert reaped
+    assert (reaped.owner, reaped.put_back, reaped.orphans) == ("dead", 1, [])
+    assert store.reap(owner) is None
+    assert store.renew_lease("dead") is False
+    assert store.settle("dead", [(run.run_id, taken.attempt, record(run.run_id).encode())]) == [run.run_id]
+    with pytest.raises(errors.LeaseLost):
+        claim(store, "dead")
+    [again] = claim(store, owner)
+    assert (again.run_id, again.attempt, again.crashes) == (run.run_id, 2, 1)
+    store.settle(owner, [(run.run_id, 2, record(run.run_id).encode())])
+
+
+def test_a_flow_run_of_a_dead_owner_is_handed_to_the_one_who_finds_out(store: Store, owner: str) -> None:
+    """A flow run cannot go back to a queue: it is given, with its record, to the reaper."""
+    run_id = ids.new_flow_run_id()
+    running = record(run_id, StateType.RUNNING).encode()
+    store.take_lease("dead")
+    store.record("dead", [(run_id, running, True)])
+    store.client.zadd("ms:leases", {"dead": 1})
+    reaped = store.reap(owner)
+    assert reaped
+    [orphan] = reaped.orphans
+    assert (orphan.run_id, orphan.content, orphan.is_flow) == (run_id, running, True)
+    assert store.settle(owner, [(run_id, orphan.attempt, record(run_id, StateType.CRASHED).encode())]) == []
+
+
+def test_submitting_again_after_a_lost_answer_makes_no_second_run(store: Store, owner: str) -> None:
+    """A retried submit knows its runs by their ids, queued or already ended."""
+    run = queued()
+    args = [run.run_id, run.description, run.payload, run.upstream]
+    submit(store, run)
+    store._run("submit", ["q", "", "me", "s", b"data", "1", *args])
+    assert len(claim(store, owner)) == 1
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
+    store._run("submit", ["q", "", "me", "s", b"data", "1", *args])
+    assert claim(store, owner) == []
+
+
+def test_a_job_of_somebody_else_is_set_aside_where_rq_shows_it(store: Store, owner: str) -> None:
+    """A plain RQ job in our queue is not executed, not lost, and does not stop what is behind it."""
+    name = uuid.uuid4().hex
+    store.client.hset(f"rq:job:{name}", mapping={"data": b"x", "origin": "q"})
+    store.client.rpush("rq:queue:q", name)
+    run = queued()
+    submit(store, run)
+    assert [each.run_id for each in claim(store, owner)] == [run.run_id]
+    assert store.client.hget(f"rq:job:{name}", "status") == b"failed"
+    assert store.client.zscore("rq:failed:q", name)
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
+    store.client.delete(f"rq:job:{name}")
+
+
+def test_a_withdrawn_run_is_never_claimed(store: Store, owner: str) -> None:
+    """What no worker has begun can be ended; what one has begun cannot."""
+    begun, waiting = queued(), queued()
+    submit(store, begun, waiting)
+    claim(store, owner, sync=1)
+    ended = [record(run.run_id, StateType.CANCELLED) for run in (begun, waiting)]
+    assert store.withdraw(ended) == [waiting.run_id]
+    assert claim(store, owner) == []
+    store.settle(owner, [(begun.run_id, 1, record(begun.run_id).encode())])
+
+
+def test_a_run_of_which_nothing_is_known_looks_like_nothing(store: Store) -> None:
+    """Looking at a run that never was, or whose record expired, says so."""
+    run_id = ids.new_task_run_id(FLOW)
+    assert store.look([run_id]) == {run_id: None}
