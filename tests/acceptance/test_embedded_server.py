@@ -174,10 +174,21 @@ def test_two_servers_never_share_the_data(running, stay, home):
     os.kill(supervisor_pid(home), signal.SIGKILL)
     newcomer = running.python(USE_AND_STAY, str(home.path))
     eventually(lambda: "waiting for the server" in (home.path / "supervisor.log").read_text())
-    assert home.server_pid() is None
+    assert server_pid(home) == frozen
     os.kill(frozen, signal.SIGCONT)
     newcomer.says("url")
     assert server_pid(home) != frozen
+
+
+def test_a_server_that_hangs_is_killed(running, stay, home):
+    """A frozen server ends no more gently: after some seconds it is killed, by its own or by the next supervisor."""
+    user = stay()
+    os.kill(server_pid(home), signal.SIGSTOP)
+    os.kill(supervisor_pid(home), signal.SIGKILL)
+    running.python(USE, str(home.path)).succeed()
+    os.kill(server_pid(home), signal.SIGSTOP)
+    user.kill()
+    eventually(lambda: nothing_left(running, home))
 
 
 def test_who_comes_while_it_ends_gets_a_new_one(running, stay, home):

@@ -67,6 +67,7 @@ def test_a_lock_is_had_by_one_at_a_time(folder):
         ({}, ""),
         ({"supervisor.log": "early\nlate\n\n"}, "late"),
         ({"supervisor.log": "ended\n", "server.log": "bad data\n"}, "bad data"),
+        ({"server.log": "bad data\n1:M # WARNING memory\n"}, "bad data"),
     ],
 )
 def test_knows_the_last_words(folder, logs, words):

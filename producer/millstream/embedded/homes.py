@@ -61,7 +61,8 @@ class Home:
                 lines = (self.path / name).read_text(errors="replace").split("\n")
             except OSError:
                 continue
-            if written := [line.strip() for line in lines if line.strip()]:
+            # A warning, such as one about the kernel's settings, is not why it ended.
+            if written := [line.strip() for line in lines if line.strip() and " WARNING " not in line]:
                 return written[-1]
         return ""
 

@@ -82,8 +82,9 @@ def _spawn_supervisor(home: homes.Home, lock: int) -> None:
         # -W: a warning about fork and threads would only fill the log; our child does nothing but exec.
         python = [sys.executable, "-I", "-S", "-W", "ignore"]
         arguments = [str(home.path), str(binaries.find_binary()), str(lock)]
-        # So that none but the new server can answer there, and none but the new supervisor is named.
-        for stale in (supervisor.SOCKET, supervisor.SUPERVISOR_PID, supervisor.SERVER_PID):
+        # So that none but the new server can answer there, and none but the new supervisor is named. The process id of
+        # the last server stays: if that one still runs, its id is needed to end it.
+        for stale in (supervisor.SOCKET, supervisor.SUPERVISOR_PID):
             (home.path / stale).unlink(missing_ok=True)
         with (home.path / supervisor.SUPERVISOR_LOG).open("ab") as log:
             subprocess.run(

@@ -51,7 +51,7 @@ OPTIONS = {
 
 _END = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1}  # USR1: nobody uses the server any more
 _WATCHED = _END | {signal.SIGCHLD, signal.SIGALRM}
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 5.0
 _HASTY_SECONDS = 1.0  # a server that ends sooner than this after its start counts as failed
 _MAX_FAILURES = 5
 _LOG_BYTES = 1_000_000
@@ -158,8 +158,8 @@ def _lock_out_orphans() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return lock
     _signal_orphan(signal.SIGTERM)
-    guard = _thread.start_new_thread(_kill_orphan_later, (lock,))
-    _log(f"waiting for the server of an earlier supervisor to end (thread {guard})")
+    _thread.start_new_thread(_kill_orphan_later, (lock,))
+    _log("waiting for the server of an earlier supervisor to end")
     fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 
