@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 from millstream.futures import Future
 from millstream.utilities.annotations import Annotation, allow_failure, quote
@@ -21,8 +21,8 @@ def find_futures(*expressions: Any) -> list[Future[Any]]:
     found: dict[Future[Any], None] = {}
 
     def note(value: Any) -> Any:
-        if isinstance(value, Future):
-            found[cast("Future[Any]", value)] = None
+        if _is_future(value):
+            found[value] = None
         return value
 
     for expression in expressions:
@@ -37,7 +37,7 @@ def replace_futures(expression: Any, replacement: Callable[[Future[Any]], Any]) 
     if not pending:
         return expression
     _wait(pending)
-    return _Walk(lambda value: replacement(value) if isinstance(value, Future) else value).visit(expression)
+    return _Walk(lambda value: replacement(value) if _is_future(value) else value).visit(expression)
 
 
 def resolve(expression: Any) -> Any:
@@ -75,6 +75,10 @@ def as_sequence(wait_for: Any) -> tuple[Any, ...]:
     if isinstance(wait_for, Future | State | Annotation):
         return (cast("Any", wait_for),)
     return tuple(wait_for)
+
+
+def _is_future(value: Any) -> TypeGuard[Future[Any]]:
+    return isinstance(value, Future)
 
 
 def _wait(pending: list[Future[Any]]) -> None:
@@ -123,24 +127,28 @@ class _Walk:
         """`value`, or a copy with replacements."""
         if type(value) in _ATOMS:
             return value
-        rebuild = _members_of(value)
+        rebuild = self._annotation if _is_annotation(value) else _members_of(value)
         if rebuild is None:
             return self._replace(value)
         if id(value) in self._open:
             return value  # a structure that contains itself
         self._open.add(id(value))
         try:
-            return self._annotation(value) if isinstance(value, Annotation) else rebuild(self.visit, value)
+            return rebuild(self.visit, value)
         finally:
             self._open.discard(id(value))
 
-    def _annotation(self, value: Annotation[Any]) -> Any:
+    def _annotation(self, visit: Visit, value: Annotation[Any]) -> Any:
         if isinstance(value, quote):
             return value.value if self._unwrap else value
         if self._unwrap:
-            return self._replace(value) if isinstance(value, allow_failure) else self.visit(value.value)
-        new = self.visit(value.value)
+            return self._replace(value) if isinstance(value, allow_failure) else visit(value.value)
+        new = visit(value.value)
         return value if new is value.value else value.rewrap(new)
+
+
+def _is_annotation(value: Any) -> bool:
+    return isinstance(value, Annotation)
 
 
 def _members_of(value: Any) -> Callable[[Visit, Any], Any] | None:
@@ -161,7 +169,7 @@ def _visit_sequence(visit: Visit, value: Any) -> Any:
     new = [visit(member) for member in value]
     if all(one is other for one, other in zip(new, value, strict=True)):
         return value
-    kind: Any = type(value)
+    kind = cast("Any", type(value))
     if hasattr(kind, "_make"):
         return kind._make(new)
     return new if isinstance(value, list) else kind(new)
@@ -182,7 +190,7 @@ def _visit_dataclass(visit: Visit, value: Any) -> Any:
 
 
 def _visit_model(visit: Visit, value: Any) -> Any:
-    return _with_attributes(visit, value, list(type(value).model_fields))
+    return _with_attributes(visit, value, list(cast("Any", type(value)).model_fields))
 
 
 def _with_attributes(visit: Visit, value: Any, names: list[str]) -> Any:

@@ -1,7 +1,7 @@
 """How a task run is executed: inputs, context, the call, the final state. Read `_steps` first."""
 
 import time
-from collections.abc import Coroutine, Generator, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -76,7 +76,7 @@ def _end(run: "TaskRun", state: State[Any]) -> State[Any]:
     return state
 
 
-# --- steps that flow runs share ----------------------------------------------------------------------------------------
+# --- steps that flow runs share ---------------------------------------------------------------------------------------
 
 
 def inputs(parameters: dict[str, Any], wait_for: Iterable[Any]) -> drivers.Steps[dict[str, Any]]:
@@ -102,7 +102,7 @@ def children(context: FlowRunContext | TaskRunContext) -> drivers.Steps[None]:
         yield drivers.WaitFor(pending)
 
 
-# --- in this process ---------------------------------------------------------------------------------------------------
+# --- in this process --------------------------------------------------------------------------------------------------
 
 
 def call(task: "Task[..., Any]", parameters: dict[str, Any], wait_for: Sequence[Any]) -> State[Any]:

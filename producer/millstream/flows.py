@@ -1,6 +1,6 @@
 """Flows: functions that call and submit tasks, and whose calls are flow runs."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from millstream import dependencies, flow_engine, functions, names, runs, task_runners, validation
@@ -10,7 +10,7 @@ from millstream_shared import states
 from millstream_shared.states import State
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 
 
 class Flow(functions.Function[P, R, FlowOptions]):
@@ -97,4 +97,8 @@ def flow(fn: Any = None, /, **given: Unpack[FlowKeywords]) -> Any:
     """
     if fn is not None:
         return Flow(fn, **given)
-    return lambda fn: Flow(fn, **given)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
+
+    def decorate(fn: Callable[P, R]) -> Flow[P, R]:
+        return Flow(fn, **given)
+
+    return decorate

@@ -10,33 +10,33 @@ from millstream.parameters import Parameters
 from millstream_shared import entrypoints
 
 P = ParamSpec("P")
-R = TypeVar("R")
-O = TypeVar("O")
+R = TypeVar("R", covariant=True)
+Options = TypeVar("Options")
 
 
-class Function(Generic[P, R, O]):
+class Function(Generic[P, R, Options]):
     """A function and its options.
 
-    `fn` is the function itself, `parameters` tells what it takes, `isasync` and `isgenerator` what kind it is. On a class
-    it works as a method, also above or below `@classmethod` and `@staticmethod`.
+    `fn` is the function itself, `parameters` tells what it takes, `isasync` and `isgenerator` what kind it is. On a
+    class it works as a method, also above or below `@classmethod` and `@staticmethod`.
     """
 
     fn: Callable[..., Any]
-    options: O
+    options: Options
     parameters: Parameters
     isasync: bool
     isgenerator: bool
 
-    def __init__(self, fn: Callable[P, R], options: O) -> None:
-        self._kind = type(fn) if isinstance(fn, classmethod | staticmethod) else None
+    def __init__(self, fn: Callable[P, R], options: Options) -> None:
+        self._kind = _method_kind(fn)
         self._setup(cast("Any", fn).__func__ if self._kind else fn, options)
 
-    def _setup(self, fn: Callable[..., Any], options: O) -> None:
-        functools.update_wrapper(self, fn)
+    def _setup(self, fn: Callable[..., Any], options: Options) -> None:
+        functools.update_wrapper(cast("Any", self), fn)
         self.fn = fn
         self.options = options
         self.parameters = Parameters(fn, name_of(fn))
-        called = fn if inspect.isroutine(fn) or isinstance(fn, functools.partial) else fn.__call__
+        called = _called(fn)
         asyncgen = inspect.isasyncgenfunction(called)
         self.isasync = asyncgen or inspect.iscoroutinefunction(called)
         self.isgenerator = asyncgen or inspect.isgeneratorfunction(called)
@@ -71,7 +71,7 @@ class Function(Generic[P, R, O]):
         """This one as a plain function, which takes the instance as its first parameter."""
         return self._unbound or self
 
-    def _derived(self, options: O) -> Self:
+    def _derived(self, options: Options) -> Self:
         """A copy with other options."""
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
@@ -115,6 +115,15 @@ def _with_options(ref: str, options: Any) -> Any:
     return entrypoints.load(ref)._derived(options)
 
 
+def _called(fn: Any) -> Any:
+    """What a call of `fn` executes: for an instance with `__call__`, that method."""
+    return fn if inspect.isroutine(fn) or isinstance(fn, functools.partial) else fn.__call__
+
+
+def _method_kind(fn: Any) -> "type[classmethod[Any, Any, Any]] | type[staticmethod[Any, Any]] | None":
+    return next((kind for kind in (classmethod, staticmethod) if isinstance(fn, kind)), None)
+
+
 def name_of(fn: Callable[..., Any]) -> str:
     """The function's name; that of its class for a callable object; that of what it wraps for a partial."""
     if isinstance(fn, functools.partial):
@@ -124,12 +133,12 @@ def name_of(fn: Callable[..., Any]) -> str:
 
 def checked(fn: Any, what: str) -> Any:
     """`fn` if it can be made a task or flow. Raises TypeError otherwise."""
-    if not callable(fn) and not isinstance(fn, classmethod | staticmethod):
+    if not callable(fn) and type(fn) is not classmethod:
         raise TypeError(f"@{what} takes a function or another callable, got {fn!r}.")
-    return fn
+    return cast("Any", fn)
 
 
 def described(fn: Any) -> tuple[str, str | None]:
     """Name and docstring of a function that may be wrapped as a class or static method."""
-    inner = getattr(fn, "__func__", fn) if isinstance(fn, classmethod | staticmethod) else fn
+    inner: Any = getattr(fn, "__func__", fn) if type(fn) in (classmethod, staticmethod) else fn
     return name_of(inner), inspect.getdoc(inner)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeVar, cast
 
 from millstream import waiting
@@ -79,7 +79,7 @@ class Future(Generic[R]):
         return self._done
 
     def wait(self, timeout: float | None = None) -> None:
-        """Block until the run has ended, or `timeout` seconds (default: no limit) have passed. Never raises for either."""
+        """Block until the run has ended, or `timeout` seconds (default: no limit) have passed. Raises for neither."""
         if not self._done:
             waiting.wait_for_all((self,), timeout)
 
@@ -151,19 +151,22 @@ class Future(Generic[R]):
             _logger.exception("A callback of run %r failed", self.name)
 
     def _decoded(self) -> State[Any]:
-        if self._state is not None:
-            return self._state
-        with _lock:
-            decoder = self._decoder
-            if decoder is not None and not isinstance(decoder, threading.Event):
-                self._decoder = ready = threading.Event()
-        if isinstance(decoder, threading.Event):
-            decoder.wait()
-        elif decoder is not None:
-            self._state = _state_from(decoder)
-            self._decoder = None
-            ready.set()  # pyright: ignore[reportPossiblyUnbound]
+        if self._state is None:
+            reading, read = self._claim()
+            if reading is None:
+                read.wait()
+            else:
+                self._state = _state_from(reading)
+                read.set()
         return cast("State[Any]", self._state)
+
+    def _claim(self) -> tuple[Callable[[], State[Any]] | None, threading.Event]:
+        """The decoder for the one thread that shall call it, None for others, and the event that it has been called."""
+        with _lock:
+            if isinstance(self._decoder, threading.Event):
+                return None, self._decoder
+            decoder, self._decoder = self._decoder, threading.Event()
+            return decoder, self._decoder
 
 
 def _state_from(decoder: Callable[[], State[Any]]) -> State[Any]:
@@ -208,15 +211,15 @@ def resolve_futures_to_states(expression: Any) -> Any:
 
     Without futures, the same object. A FutureList becomes a plain list; what stands inside `quote` is left alone.
     """
-    return _dependencies().replace_futures(expression, lambda future: future.state)
+    return _replaced(expression, lambda future: future.state)
 
 
 def resolve_futures_to_results(expression: Any) -> Any:
     """The same with values. Raises the exception of a run that did not complete."""
-    return _dependencies().replace_futures(expression, lambda future: future.result())
+    return _replaced(expression, lambda future: future.result())
 
 
-def _dependencies() -> Any:
+def _replaced(expression: Any, replacement: Callable[[Future[Any]], Any]) -> Any:
     from millstream import dependencies  # it imports this module
 
-    return dependencies
+    return dependencies.replace_futures(expression, replacement)

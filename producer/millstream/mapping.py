@@ -11,12 +11,14 @@ from millstream_shared import errors
 from millstream_shared.states import State
 
 
-def expand(parameters: dict[str, Any], defaults: dict[str, Any], variadic_keyword: str | None = None) -> list[dict[str, Any]]:
+def expand(
+    parameters: dict[str, Any], defaults: dict[str, Any], variadic_keyword: str | None = None
+) -> list[dict[str, Any]]:
     """The parameters of each child of a map.
 
-    `parameters` are those that were given; the `defaults` of the signature go to every child as they are. Members of the
-    `variadic_keyword` parameter are mapped each by itself. A future or state that holds an iterable is waited for here.
-    Raises MappingMissingIterable, MappingLengthMismatch, and UpstreamTaskError when a future to map over failed.
+    `parameters` are those that were given; the `defaults` of the signature go to every child as they are. Members of
+    the `variadic_keyword` parameter are mapped each by itself. A future or state that holds an iterable is waited for
+    here. Raises MappingMissingIterable, MappingLengthMismatch, and UpstreamTaskError when a future to map over failed.
     """
     given = dict(parameters)
     extra: dict[str, Any] = given.pop(variadic_keyword, {}) if variadic_keyword else {}
@@ -48,16 +50,24 @@ def _column(value: Any) -> tuple[Sequence[Any] | None, Any]:
     if isinstance(value, unmapped):
         return None, cast("unmapped[Any]", value).value
     if isinstance(value, allow_failure | quote):
-        annotation = cast("Annotation[Any]", value)
-        inner = annotation.value
-        # A quoted future is not looked into, and one whose failure is allowed is waited for by the child.
-        column, constant = (None, inner) if isinstance(inner, Future | State) else _column(inner)
-        return (None, annotation.rewrap(constant)) if column is None else ([annotation.rewrap(x) for x in column], None)
+        return _annotated_column(cast("Annotation[Any]", value))
     if isinstance(value, Future):
         cast("Future[Any]", value).wait()
     if isinstance(value, Future | State):
         value = resolve(value)
     return (list(cast("Iterable[Any]", value)), None) if _is_iterable(value) else (None, value)
+
+
+def _annotated_column(annotation: Annotation[Any]) -> tuple[Sequence[Any] | None, Any]:
+    """The same with the annotation around each element, or around what every child gets."""
+    inner = annotation.value
+    if isinstance(inner, Future | State):
+        # A quoted future is not looked into, and one whose failure is allowed is waited for by the child.
+        return None, annotation
+    column, constant = _column(inner)
+    if column is None:
+        return None, annotation.rewrap(constant)
+    return [annotation.rewrap(element) for element in column], None
 
 
 def _is_iterable(value: Any) -> bool:

@@ -10,21 +10,22 @@ _FORBIDDEN = re.compile(r"[/%&><]")
 # A source of its own: a user's `random.seed()` must not make runs share names, nor our draws disturb the user's.
 _random = SystemRandom()
 
-_ADJECTIVES = (
-    "able agile amber ample azure bold brave brisk calm careful cheerful clever crimson curious daring dapper eager "
-    "earnest fair fancy fearless fleet gentle gifted glad golden graceful hardy hasty honest humble jolly keen kind "
-    "lively loyal lucky merry mighty mellow modest neat nimble noble patient placid playful polite proud quick quiet "
-    "ready robust rustic serene sharp shiny silent silver sincere sleek smart solid spry steady stout sturdy subtle "
-    "sunny swift tidy tranquil trusty upbeat valiant vivid warm wary wise witty young zealous zesty"
-).split()
-_ANIMALS = (
-    "ant badger bat bear beaver bee bison boar bream buzzard carp cat cheetah chough cobra condor coot cow crab crane "
-    "cricket crow deer dingo dog dolphin dove duck eagle eel elk falcon ferret finch fox frog gecko gibbon goat goose "
-    "grouse gull hare hawk hen heron horse ibex ibis jackal jay kite koala lark lemur lion lizard llama lobster lynx "
-    "magpie marmot marten mole moose mouse newt octopus orca otter owl ox panda parrot pike pony puffin quail rabbit "
-    "raven robin salmon seal shrew skunk snail sparrow squid stoat stork swan tapir tern tiger toad trout turtle viper "
-    "vole walrus wasp weasel whale wolf wren yak zebra"
-).split()
+_ADJECTIVES = """
+    able agile amber ample azure bold brave brisk calm careful cheerful clever crimson curious daring dapper
+    eager earnest fair fancy fearless fleet gentle gifted glad golden graceful hardy hasty honest humble jolly
+    keen kind lively loyal lucky merry mighty mellow modest neat nimble noble patient placid playful polite
+    proud quick quiet ready robust rustic serene sharp shiny silent silver sincere sleek smart solid spry
+    steady stout sturdy subtle sunny swift tidy tranquil trusty upbeat valiant vivid warm wary wise witty
+    young zealous zesty
+"""
+_ANIMALS = """
+    ant badger bat bear beaver bee bison boar bream buzzard carp cat cheetah chough cobra condor coot cow crab
+    crane cricket crow deer dingo dog dolphin dove duck eagle eel elk falcon ferret finch fox frog gecko
+    gibbon goat goose grouse gull hare hawk hen heron horse ibex ibis jackal jay kite koala lark lemur lion
+    lizard llama lobster lynx magpie marmot marten mole moose mouse newt octopus orca otter owl ox panda
+    parrot pike pony puffin quail rabbit raven robin salmon seal shrew skunk snail sparrow squid stoat stork
+    swan tapir tern tiger toad trout turtle viper vole walrus wasp weasel whale wolf wren yak zebra
+"""
 
 
 def flow_name(function_name: str) -> str:
@@ -43,7 +44,7 @@ def check(name: object) -> str:
 
 def flow_run_name() -> str:
     """Two random words, such as `hilarious-collie`."""
-    return f"{_random.choice(_ADJECTIVES)}-{_random.choice(_ANIMALS)}"
+    return f"{_random.choice(_ADJECTIVES.split())}-{_random.choice(_ANIMALS.split())}"
 
 
 def task_run_name(task_name: str, run_id: str) -> str:

@@ -20,7 +20,7 @@ class TaskKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
-    """The options of one task. `queue` names the queue for its runs where a queue runner is used (None: the runner's)."""
+    """The options of one task. `queue` names the queue for its runs under a queue runner (None: the runner's own)."""
 
     name: str
     description: str | None = None
@@ -35,7 +35,7 @@ class TaskOptions:
     @classmethod
     def for_function(cls, name: str, description: str | None, given: TaskKeywords) -> Self:
         """Options as `given`, with name and description of the function where they are not."""
-        return cls(**{"name": name, "description": description, **_settled(dict(given))})
+        return replace(cls(name, description), **_settled(dict(given)))
 
 
 class FlowKeywords(TypedDict, total=False):
@@ -65,7 +65,7 @@ class FlowOptions:
     @classmethod
     def for_function(cls, name: str, description: str | None, given: FlowKeywords) -> Self:
         """Options as `given`, with name and description of the function where they are not."""
-        return cls(**{"name": name, "description": description, **_settled(dict(given))})
+        return replace(cls(name, description), **_settled(dict(given)))
 
     def __post_init__(self) -> None:
         names.check(self.name)

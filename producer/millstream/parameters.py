@@ -14,8 +14,9 @@ _PLAIN: Final = inspect.Parameter.POSITIONAL_OR_KEYWORD
 class Parameters:
     """The parameters of one function.
 
-    A run's parameters are a dictionary in the order of the signature, `*args` in it as a tuple under its name, `**kwargs`
-    as a dictionary. Raises ReservedArgumentError for a function with a parameter that calls need for themselves.
+    A run's parameters are a dictionary in the order of the signature, `*args` in it as a tuple under its name,
+    `**kwargs` as a dictionary. Raises ReservedArgumentError for a function with a parameter that calls need for
+    themselves.
     """
 
     def __init__(self, function: Callable[..., Any], name: str) -> None:
@@ -33,7 +34,9 @@ class Parameters:
         # Nearly every function: all parameters can be given by position and by name. For these a bind is three
         # dictionary operations instead of the ten microseconds of `Signature.bind`.
         self._plain = all(member.kind is _PLAIN for member in members.values())
-        self.variadic_keyword = next((key for key, m in members.items() if m.kind is inspect.Parameter.VAR_KEYWORD), None)
+        self.variadic_keyword = next(
+            (key for key, m in members.items() if m.kind is inspect.Parameter.VAR_KEYWORD), None
+        )
         self.variadic_positional = next(
             (key for key, m in members.items() if m.kind is inspect.Parameter.VAR_POSITIONAL), None
         )

@@ -61,7 +61,7 @@ def _task_attributes(run: Any) -> dict[str, Any]:
     }
 
 
-# --- what the engine tells ---------------------------------------------------------------------------------------------
+# --- what the engine tells --------------------------------------------------------------------------------------------
 
 
 def flow_run_began(run: Any) -> None:
@@ -104,7 +104,7 @@ def _level_of(state: State[Any]) -> int:
     return logging.ERROR if state.is_failed() or state.is_crashed() else logging.WARNING
 
 
-# --- how lines look ----------------------------------------------------------------------------------------------------
+# --- how lines look ---------------------------------------------------------------------------------------------------
 
 
 class RunFormatter(logging.Formatter):

@@ -12,7 +12,7 @@ from millstream_shared import errors, states
 from millstream_shared.states import State
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
 
@@ -82,9 +82,15 @@ class Task(functions.Function[P, R, TaskOptions]):
     @overload
     def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
     @overload
-    def submit(self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, wait_for: Any, **kwargs: Any) -> Future[T]: ...
+    def submit(
+        self: "Task[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        wait_for: Any,
+        return_state: Literal[False] = False,
+        **kwargs: Any,
+    ) -> Future[T]: ...
     @overload
-    def submit(self, *args: Any, wait_for: Any, **kwargs: Any) -> Future[R]: ...
+    def submit(self, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> Future[R]: ...
     def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Hand one run of the task to the flow run's task runner; gives a future at once, for async tasks too.
 
@@ -100,19 +106,31 @@ class Task(functions.Function[P, R, TaskOptions]):
         return future.state
 
     @overload
+    def map(
+        self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, return_state: Literal[True], **kwargs: Any
+    ) -> list[State[T]]: ...
+    @overload
     def map(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> list[State[R]]: ...
     @overload
-    def map(self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, wait_for: Any = None, **kwargs: Any) -> FutureList[T]: ...
+    def map(
+        self: "Task[P, Coroutine[Any, Any, T]]",
+        *args: Any,
+        wait_for: Any = None,
+        return_state: Literal[False] = False,
+        **kwargs: Any,
+    ) -> FutureList[T]: ...
     @overload
-    def map(self, *args: Any, wait_for: Any = None, **kwargs: Any) -> FutureList[R]: ...
+    def map(
+        self, *args: Any, wait_for: Any = None, return_state: Literal[False] = False, **kwargs: Any
+    ) -> FutureList[R]: ...
     def map(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Submit one run per element of the arguments that are iterable; the others go to every run as they are.
 
-        Text is not iterated over, nor what stands in `unmapped()`, nor defaults of the signature. A future that holds an
-        iterable is waited for here; a list of futures gives a run for each future. Gives the futures in input order, or,
-        with `return_state`, waits and gives the states.
-        Raises MappingMissingIterable, MappingLengthMismatch, UpstreamTaskError when a future to map over failed, and as
-        `submit` does.
+        Text is not iterated over, nor what stands in `unmapped()`, nor defaults of the signature. A future that holds
+        an iterable is waited for here; a list of futures gives a run for each future. Gives the futures in input
+        order, or, with `return_state`, waits and gives the states.
+        Raises MappingMissingIterable, MappingLengthMismatch, UpstreamTaskError when a future to map over failed, and
+        as `submit` does.
         """
         runner = self._runner("map")
         given = self.parameters.bind_given((*self._bound, *args), kwargs)
@@ -129,8 +147,8 @@ class Task(functions.Function[P, R, TaskOptions]):
         found = context.FlowRunContext.get()
         if found is None:
             raise errors.MissingContextError(
-                f"{self.name}.{method}() needs a flow run around it, whose task runner it uses: call it inside a function "
-                f"with @flow, or call the task directly, {self.name}(...)."
+                f"{self.name}.{method}() needs a flow run around it, whose task runner it uses: call it inside a "
+                f"function with @flow, or call the task directly, {self.name}(...)."
             )
         return found.task_runner
 
@@ -152,10 +170,14 @@ def task(fn: None = None, /, **given: Unpack[TaskKeywords]) -> Callable[[Callabl
 def task(fn: Any = None, /, **given: Unpack[TaskKeywords]) -> Any:
     """Make a function a task: `@task`, `@task(name=...)`, or `task(fn, name=...)`.
 
-    Options: `name` (default: the function's), `description` (default: its docstring), `tags`, `version`, and `queue`, the
-    queue for its runs under a queue runner. Raises TypeError for what is not callable, ReservedArgumentError for a
+    Options: `name` (default: the function's), `description` (default: its docstring), `tags`, `version`, and `queue`,
+    the queue for its runs under a queue runner. Raises TypeError for what is not callable, ReservedArgumentError for a
     function with a parameter `return_state` or `wait_for`.
     """
     if fn is not None:
         return Task(fn, **given)
-    return lambda fn: Task(fn, **given)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
+
+    def decorate(fn: Callable[P, R]) -> Task[P, R]:
+        return Task(fn, **given)
+
+    return decorate

@@ -1,4 +1,4 @@
-"""Waiting for futures: one, all, or each as it ends, by callbacks, so that a wait costs one lock however many there are."""
+"""Waiting for futures, one, all, or each as it ends: by callbacks, so that waiting for many takes one lock."""
 
 import asyncio
 import threading
@@ -102,7 +102,7 @@ def wait(futures: "Iterable[Future[R]]", timeout: float | None = None) -> DoneAn
     return DoneAndNotDoneFutures(done, unique - done)
 
 
-class as_completed(Generic[R]):  # noqa: N801 - read as a function at the call
+class as_completed(Generic[R]):
     """Each of `futures` once, in the order in which they end, with those first that have ended already.
 
     For `for` and for `async for`. Raises TimeoutError when `timeout` seconds (default: no limit) pass before the last

@@ -52,7 +52,7 @@ def _rebuild(kind: type[MillstreamError], args: tuple[Any, ...], fields: Mapping
     return error
 
 
-# --- the program has to change -----------------------------------------------------------------------------------------
+# --- the program has to change ----------------------------------------------------------------------------------------
 
 
 class UsageError(MillstreamError):
@@ -125,7 +125,7 @@ class PayloadTooLarge(UsageError, ValueError):
         super().__init__(f"{what} takes {size:,} bytes, the limit is {limit:,}: store the data and pass its address.")
 
 
-# --- a run did not complete --------------------------------------------------------------------------------------------
+# --- a run did not complete -------------------------------------------------------------------------------------------
 
 
 class RunError(MillstreamError):
@@ -200,7 +200,7 @@ class FunctionUnavailable(RunError):
         super().__init__(f"Cannot load {reference!r} ({reason}): install the same code where the worker runs.")
 
 
-# --- something outside is missing --------------------------------------------------------------------------------------
+# --- something outside is missing -------------------------------------------------------------------------------------
 
 
 class ServiceError(MillstreamError):

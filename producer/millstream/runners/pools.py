@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 
 from millstream import waiting
@@ -39,8 +39,8 @@ class Pool:
             if abandon:
                 self._queue.clear()
             self._work_ready.notify_all()
-            threads = set() if abandon else set(self._threads)
-        for thread in threads - {threading.current_thread()}:
+            threads = [] if abandon else list(self._threads)
+        for thread in threads:
             thread.join()
 
     def _has_room(self) -> bool:
@@ -57,7 +57,7 @@ class Pool:
         thread = threading.Thread(target=self._run, name=f"millstream-run-{len(self._threads)}", daemon=True)
         self._threads.add(thread)
         try:
-            _start(thread)
+            thread.start()
         except RuntimeError:
             # The system has no more threads to give. Those that there are will come to this work in their turn.
             self._threads.discard(thread)
@@ -94,7 +94,7 @@ class Pool:
             self._work_ready.notify_all()
 
     @contextmanager
-    def _lent(self) -> Iterator[None]:
+    def _lent(self) -> Generator[None]:
         with self._lock:
             self._give_back()
             self._wake()
@@ -107,7 +107,3 @@ class Pool:
                     self._slot_free.wait()
                 self._returning -= 1
                 self._busy += 1
-
-
-def _start(thread: threading.Thread) -> None:
-    thread.start()

@@ -54,7 +54,9 @@ class ThreadPoolTaskRunner(TaskRunner[Future[Any]]):
         work = [_Work.of(task, run, wait_for) for run in runs.new_task_runs(task, batch)]
         self._submitted.extend(item.future for item in work)
         for item in work:
-            upstream = [future for future in dependencies.find_futures(item.run.parameters, wait_for) if not future.done()]
+            upstream = [
+                future for future in dependencies.find_futures(item.run.parameters, wait_for) if not future.done()
+            ]
             waiting.call_after(upstream, item.begin_in(self._pool))
         return [item.future for item in work]
 

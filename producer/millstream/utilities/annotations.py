@@ -1,6 +1,6 @@
 """Marks around an argument that change how it is treated: unmapped, allow_failure, quote."""
 
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class Annotation(tuple[Any], Generic[T]):
     @property
     def value(self) -> T:
         """What was wrapped."""
-        return tuple.__getitem__(self, 0)
+        return cast("T", next(iter(self)))
 
     def unwrap(self) -> T:
         """What was wrapped."""
@@ -43,7 +43,7 @@ class Annotation(tuple[Any], Generic[T]):
         return f"{type(self).__name__}({self.value!r})"
 
 
-class unmapped(Annotation[T]):  # noqa: N801 - read as a verb at the call
+class unmapped(Annotation[T]):
     """In `.map`: give this very value to every child instead of one element each."""
 
     __slots__ = ()
@@ -53,13 +53,13 @@ class unmapped(Annotation[T]):  # noqa: N801 - read as a verb at the call
         return self.value
 
 
-class allow_failure(Annotation[T]):  # noqa: N801 - read as a verb at the call
+class allow_failure(Annotation[T]):
     """Run the receiver although this upstream run failed; it gets the exception object as the value."""
 
     __slots__ = ()
 
 
-class quote(Annotation[T]):  # noqa: N801 - read as a verb at the call
+class quote(Annotation[T]):
     """Hand this value over untouched: it is not searched for futures or states."""
 
     __slots__ = ()
