@@ -88,7 +88,7 @@ def record_of_flow(run: Any, state: State[Any]) -> bytes:
         attempt=run.run_count or 1,
         created=run.created,
         started=run.started,
-        ended=(run.ended or state.timestamp) if state.is_final() else None,
+        ended=run.ended,
         data_kind=kind,
         data=data,
     ).encode()

@@ -72,7 +72,7 @@ class Session:
     def follow(self, future: Future[Any]) -> None:
         """Complete a future whose run another process submitted."""
         found = self.store.look([future.run_id])[future.run_id]
-        if isinstance(found, bytes) and records.is_final(found):
+        if isinstance(found, bytes) and records.has_ended(found):
             future.complete(partial(_state_of, future.run_id, found))
         else:
             self.watcher.watch([future])

@@ -110,7 +110,7 @@ class Watcher:
             return
         seen = self._store.look(outstanding)
         final = {
-            run_id: found for run_id, found in seen.items() if isinstance(found, bytes) and records.is_final(found)
+            run_id: found for run_id, found in seen.items() if isinstance(found, bytes) and records.has_ended(found)
         }
         self._deliver(final)
         # A run is put into `watch` before it is submitted, so only one missing twice is lost.

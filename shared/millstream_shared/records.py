@@ -1,9 +1,9 @@
 """The record of one run: what is stored of it, and kept when it has ended.
 
-    version 1 B | state type 1 letter, capital when final | msgpack array
+    version 1 B | state type 1 letter, capital once the run has ended | msgpack array
 
-Version and letter stand at fixed places so that a Lua script can tell, without decoding, whether a record is final
-and must never change again.
+Version and letter stand at fixed places so that a Lua script can tell, without decoding, whether a run has ended and
+its record must never change again. A run ends in a final state, or as Pending when what it needed did not complete.
 """
 
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ _LETTERS = {
     StateType.PENDING: b"p",
     StateType.RUNNING: b"r",
     StateType.PAUSED: b"h",
-    StateType.CANCELLING: b"k",
-    StateType.COMPLETED: b"C",
-    StateType.FAILED: b"F",
-    StateType.CANCELLED: b"X",
-    StateType.CRASHED: b"K",
+    StateType.CANCELLING: b"g",
+    StateType.COMPLETED: b"c",
+    StateType.FAILED: b"f",
+    StateType.CANCELLED: b"x",
+    StateType.CRASHED: b"k",
 }
 _TYPES = {letter[0]: state_type for state_type, letter in _LETTERS.items()}
 _NAMES = {state_type: state_type.value.capitalize() for state_type in StateType}
@@ -91,7 +91,8 @@ class Record:
             None if self.kind == "task" else True,
             bytes.fromhex(self.flow_run_id) if self.flow_run_id else None,
         ]
-        return bytes((VERSION,)) + _LETTERS[self.state_type] + msgpack.packb(fields)
+        letter = _LETTERS[self.state_type]
+        return bytes((VERSION,)) + (letter if self.ended is None else letter.upper()) + msgpack.packb(fields)
 
 
 def decode(run_id: str, stored: bytes) -> Record:
@@ -99,7 +100,7 @@ def decode(run_id: str, stored: bytes) -> Record:
     if len(stored) < 3 or stored[0] != VERSION:
         raise errors.PayloadRefused(f"its record is not of version {VERSION}")
     fields: list[Any] = msgpack.unpackb(stored[2:])
-    state_type = _TYPES[stored[1]]
+    state_type = _TYPES[stored[1] | 0x20]
     name, function_name, created, started, ended, worker, data_kind, data = fields[:8]
     state_name, message, parent, tags, attempt, is_flow, flow_run = fields[8:]
     return Record(
@@ -123,7 +124,7 @@ def decode(run_id: str, stored: bytes) -> Record:
     )
 
 
-def is_final(stored: bytes) -> bool:
+def has_ended(stored: bytes) -> bool:
     """Whether these bytes are the record of a run that has ended."""
     return 65 <= stored[1] <= 90
 

@@ -36,7 +36,7 @@ def record(run_id: str, state_type: StateType = StateType.COMPLETED) -> Record:
         attempt=1,
         created=1.0,
         started=2.0,
-        ended=3.0,
+        ended=None if state_type is StateType.RUNNING else 3.0,
         data_kind=records.ABSENT,
         data=None,
     )

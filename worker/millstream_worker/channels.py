@@ -1,5 +1,6 @@
 """The two ends of the socket between a worker and a child process: msgpack messages, each a list `[kind, content]`."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -89,13 +90,15 @@ class ChildEnd:
 
     def send(self, kind: str, content: Any) -> None:
         message = msgpack.packb([kind, content])
-        with self._sending:
+        # Without a worker nobody is left to tell; the closed channel ends this process.
+        with self._sending, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._socket.sendall(message)
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         """What the worker sends, until it is gone."""
         unpacker = msgpack.Unpacker(max_buffer_size=_LARGEST_MESSAGE)
-        while data := self._socket.recv(_CHUNK):
-            unpacker.feed(data)
-            for kind, content in unpacker:
-                yield kind, content
+        with contextlib.suppress(ConnectionResetError):
+            while data := self._socket.recv(_CHUNK):
+                unpacker.feed(data)
+                for kind, content in unpacker:
+                    yield kind, content

@@ -76,8 +76,10 @@ class ChildProcess:
         self.process.wait()
 
     def end(self, timeout: float) -> None:
-        """Let it go: it ends by itself when its channel closes. One that does not is killed."""
+        """Let it go: it ends by itself when its channel closes. One that does not, or has not begun, is killed."""
         self.channel.close()
+        if not self.is_ready:
+            self.process.kill()
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:

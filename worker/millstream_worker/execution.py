@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from millstream import arguments, engine, recording, sessions
+from millstream import arguments, engine, recording, run_logging, sessions
 from millstream.context import FlowRunContext
 from millstream.runners import nesting
 from millstream.runners.queue import QueueTaskRunner
@@ -59,7 +59,7 @@ class Executor:
             with _entered(envelope, batch, task_run) as wait_for:
                 state = engine.run_task(batch.task, task_run, task_run.parameters, wait_for)
         except BaseException as failure:
-            state = _stopped_by(failure)
+            state = _stopped_by(task_run, failure)
         return self._outcome(assignment, task_run, state)
 
     async def execute_async(self, assignment: Assignment) -> Outcome:
@@ -70,7 +70,7 @@ class Executor:
             with _entered(envelope, batch, task_run) as wait_for:
                 state = await engine.run_task_async(batch.task, task_run, task_run.parameters, wait_for)
         except BaseException as failure:
-            state = _stopped_by(failure)
+            state = _stopped_by(task_run, failure)
         return self._outcome(assignment, task_run, state)
 
     def depth_of(self, assignment: Assignment) -> int:
@@ -129,12 +129,15 @@ def _new_batch(header: Header) -> Batch:
 
 def _unopened(assignment: Assignment) -> TaskRun:
     # Good enough to record that the payload could not be read.
-    return TaskRun(assignment.run_id, "unreadable", "unreadable", None, run_count=assignment.attempt)
+    return TaskRun(assignment.run_id, "unreadable", "unreadable", None, run_count=assignment.attempt - 1)
 
 
-def _stopped_by(failure: BaseException) -> State[Any]:
+def _stopped_by(task_run: TaskRun, failure: BaseException) -> State[Any]:
     """The state of a run whose task was not called, or was left by something that is not an Exception."""
+    if task_run.state.is_final():
+        return task_run.state
     message = f"{type(failure).__name__}: {failure}"
-    if isinstance(failure, Exception) and not isinstance(failure, errors.PayloadRefused):
-        return Failed(message=message, data=failure)
-    return Crashed(message=message, data=failure)
+    refused = isinstance(failure, errors.PayloadRefused) or not isinstance(failure, Exception)
+    state: State[Any] = (Crashed if refused else Failed)(message=message, data=failure)
+    run_logging.task_run_ended(task_run, state)
+    return state

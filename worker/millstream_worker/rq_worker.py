@@ -60,4 +60,8 @@ class RegisteredWorker(BaseWorker):
     def unregister(self) -> None:
         """Disappear from `rq info`."""
         self.register_death()
-        self.unsubscribe()
+        # RQ's own `unsubscribe` tells the thread to stop only after the message that would have woken it: a second lost.
+        if self.pubsub_thread:
+            self.pubsub_thread.stop()
+            self.pubsub.unsubscribe()
+            self.pubsub_thread.join(timeout=1)

@@ -4,21 +4,23 @@ import hashlib
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millstream import arguments, context, sessions
 from millstream.futures import Future
 from millstream.runners import nesting
 from millstream.runners.base import TaskRunner
 from millstream.sessions import Session
-from millstream.tasks import Task
-from millstream_shared import entrypoints, envelopes, errors, ids, values
+from millstream_shared import envelopes, errors, ids, values
 from millstream_shared.envelopes import Header
 from millstream_shared.settings import get_settings
 from millstream_shared.store import QueuedRun
 
+if TYPE_CHECKING:
+    from millstream.tasks import Task
 
-class QueueTaskRunner(TaskRunner[Any]):
+
+class QueueTaskRunner(TaskRunner[Future[Any]]):
     """Puts every run on `queue`, unless its task names another one; default: MILLSTREAM_DEFAULT_QUEUE, or "default".
 
     Futures among the arguments hold a run back, in Redis, until their runs have ended; nobody has to stay alive for it.
@@ -26,17 +28,14 @@ class QueueTaskRunner(TaskRunner[Any]):
     """
 
     def __init__(self, queue: str | None = None) -> None:
-        super().__init__()
         self.queue = queue
 
-    def duplicate(self) -> "QueueTaskRunner":
-        return QueueTaskRunner(self.queue)
-
-    def _configuration(self) -> tuple[Any, ...]:
-        return (self.queue,)
+    def configuration(self) -> dict[str, Any]:
+        """The keyword arguments that make an equal runner."""
+        return {"queue": self.queue}
 
     def submit_batch(
-        self, task: Task[..., Any], batch: Sequence[dict[str, Any]], wait_for: Sequence[Any] = ()
+        self, task: "Task[..., Any]", batch: Sequence[dict[str, Any]], wait_for: Sequence[Any]
     ) -> list[Future[Any]]:
         """Queue a run for each element of the batch, in one round trip per 500.
 
@@ -66,11 +65,11 @@ class QueueTaskRunner(TaskRunner[Any]):
             raise
         return futures
 
-    def _header(self, session: Session, task: Task[..., Any], queue: str) -> Header:
+    def _header(self, session: Session, task: "Task[..., Any]", queue: str) -> Header:
         flow_context = context.FlowRunContext.get()
         task_context = context.TaskRunContext.get()
         if flow_context is None:
-            raise errors.MissingContextError(f"Task {task.name!r} was submitted outside of a flow: call it in a flow.")
+            raise errors.MissingContextError(f"Task {task.name!r} was submitted outside of a flow run.")
         flow_run = flow_context.flow_run
         return Header(
             function=_function(session, task),
@@ -100,10 +99,9 @@ def _seal(task_name: str, header: Header, batch: Sequence[dict[str, Any]], wait_
     return queued
 
 
-def _function(session: Session, task: Task[..., Any]) -> str:
+def _function(session: Session, task: "Task[..., Any]") -> str:
     """How a worker finds the task: by name where that leads to this very task, else by the hash of its content."""
-    by_name = entrypoints.reference(task, task.fn.__module__, getattr(task.fn, "__qualname__", ""))
-    if by_name:
+    if by_name := task.reference:
         return by_name
     try:
         definition = values.dumps(task)

@@ -10,7 +10,7 @@ local function tree(id)
 end
 
 -- A record's second byte is a capital letter once its run has ended.
-local function is_final(record)
+local function has_ended(record)
   local letter = record and string.byte(record, 2)
   return letter and letter >= 65 and letter <= 90
 end

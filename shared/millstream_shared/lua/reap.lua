@@ -22,7 +22,7 @@ for i = 1, #runs, 2 do
     end
   else
     local record = redis.call('HGET', tree(id), id)
-    if record and not is_final(record) then
+    if record and not has_ended(record) then
       redis.call('HSET', 'ms:held:' .. caller, id, attempt)
       over[#over + 1] = { id, attempt, record, 'flow' }
     end
