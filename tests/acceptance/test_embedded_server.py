@@ -1,6 +1,7 @@
 """The embedded server in real processes: there while somebody uses it, gone without a trace when nobody does."""
 
 import os
+import shutil
 import signal
 import stat
 from pathlib import Path
@@ -91,6 +92,16 @@ def test_ends_however_its_user_ends(running, stay, home, number):
     user = stay()
     user.send(number)
     user.wait()
+    eventually(lambda: nothing_left(running, home))
+
+
+def test_ends_when_its_user_ignores_signals(running, home):
+    """A program under `nohup`, or one that ignores signals, does not pass that on to the server."""
+    ignore = (
+        "import signal\nfor number in set(signal.valid_signals()) - {signal.SIGKILL, signal.SIGSTOP}:\n"
+        "    signal.signal(number, signal.SIG_IGN)\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
+    )
+    running.python(ignore + USE, str(home.path)).succeed()
     eventually(lambda: nothing_left(running, home))
 
 
@@ -257,3 +268,17 @@ def test_is_left_on_request(folder):
         assert pings.ping(home.socket)
         embedded.leave_server(home.path)
         eventually(lambda: not home.socket.exists())
+
+
+def test_a_deleted_home_is_made_anew(folder):
+    """Deleting the folder of a running server is forgiven: there is a new server, and the old one ends."""
+    home = homes.describe_home(folder / "home")
+    embedded.ensure_server(home.path)
+    old = server_pid(home)
+    shutil.rmtree(home.path)
+    embedded.ensure_server(home.path)
+    assert server_pid(home) != old
+    eventually(lambda: not Path(f"/proc/{old}/cwd").exists())
+    assert pings.ping(home.socket)
+    embedded.leave_server(home.path)
+    eventually(lambda: not home.socket.exists())

@@ -42,15 +42,22 @@ class Home:
         """Lock the file `name` of this home by `operation`, as `fcntl.flock` takes it.
 
         Returns the open descriptor, or None if `operation` is non-blocking and the lock is taken. The lock lasts until
-        the last process that holds the descriptor has closed it.
+        the last process that holds the descriptor has closed it. Raises ConfigurationError where files have no locks.
         """
         descriptor = os.open(self.path / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, operation)
-        except BaseException as failure:
+        except BlockingIOError:
             os.close(descriptor)
-            if isinstance(failure, BlockingIOError):
-                return None
+            return None
+        except OSError as failure:
+            os.close(descriptor)
+            raise errors.ConfigurationError(
+                f"Files in {self.path}, the folder of the embedded server, cannot be locked: {failure.strerror}. "
+                "Set MILLSTREAM_HOME to a folder on a local disk."
+            ) from failure
+        except BaseException:
+            os.close(descriptor)
             raise
         return descriptor
 

@@ -1,5 +1,6 @@
 """Starting the server of a home, or joining the one that runs, and being counted among its users."""
 
+import contextlib
 import fcntl
 import os
 import sys
@@ -30,11 +31,7 @@ def ensure_server(home: Path) -> str:
     """
     place = homes.open_home(home)
     with _changing:
-        if place.path not in _used:
-            # Waits here while an earlier server is ending.
-            lock = place.lock(supervisor.USERS_LOCK, fcntl.LOCK_SH)
-            assert lock is not None
-            _used[place.path] = lock
+        _become_user(place)
         try:
             _wait_until_ready(place)
         except errors.ConfigurationError:
@@ -49,6 +46,18 @@ def leave_server(home: Path) -> None:
         lock = _used.pop(homes.describe_home(home).path, None)
         if lock is not None:
             os.close(lock)
+
+
+def _become_user(home: homes.Home) -> None:
+    held = _used.get(home.path)
+    if held is not None:
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(held), (home.path / supervisor.USERS_LOCK).stat()):
+                return
+        os.close(_used.pop(home.path))  # Somebody has deleted the folder: this lock keeps nothing running any more.
+    lock = home.lock(supervisor.USERS_LOCK, fcntl.LOCK_SH)  # Waits here while an earlier server is ending.
+    assert lock is not None
+    _used[home.path] = lock
 
 
 def _wait_until_ready(home: homes.Home) -> None:

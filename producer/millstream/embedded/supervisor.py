@@ -63,6 +63,9 @@ def main(home: str, binary: str, supervisor_lock: str) -> None:
         os._exit(0)  # Leaves us to init: no client has to reap us.
     os.set_inheritable(int(supervisor_lock), False)
     signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
+    for number in _WATCHED:
+        # A signal that is ignored, which the program that started us may have passed on to us, never arrives.
+        signal.signal(number, _note)
     os.umask(0o077)
     os.chdir(home)
     _write(SUPERVISOR_PID, os.getpid())
@@ -74,6 +77,10 @@ def main(home: str, binary: str, supervisor_lock: str) -> None:
     for left in (SOCKET, SERVER_PID, SUPERVISOR_PID):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(left)
+
+
+def _note(number: int, frame: object) -> None:
+    """Never called: signals are blocked, and taken by `sigwait`."""
 
 
 def _run_until_ended(binary: str, server: int, server_lock: int) -> int:
