@@ -55,8 +55,8 @@ def definition(digest: str) -> str:
     return f"ms:definition:{digest}"
 
 
-LIVE = ("rq:job:*", "rq:queue:*", "ms:held:*", "ms:dependents:*", LEASES)
+LIVE = ("rq:job:*", "rq:queue:*", "ms:held:*", "ms:dependents:*")
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
-PERMANENT = (*LIVE, COUNTERS, "rq:queues", "rq:workers", "rq:workers:*", "rq:failed:*")
+PERMANENT = (*LIVE, LEASES, COUNTERS, "rq:queues", "rq:workers", "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""

@@ -65,11 +65,17 @@ class Crew:
         return not self._suspects and not any(child.claims for child in self._children)
 
     def free_slots(self, ahead: int) -> tuple[int, int]:
-        """How many sync and async runs it can take: `ahead` sync ones more than it has free threads for."""
-        open_children = [child for child in self._open()]
+        """How many sync and async runs it can take: `ahead` sync ones more than it has free threads for.
+
+        Not so while a run waits for others and lends its thread: what was claimed ahead might all begin, and wait too,
+        and the number of threads would be that of the runs and not that of the depth of their tree.
+        """
+        open_children = self._open()
         if not open_children or self._suspects:
             return 0, 0
-        sync = sum(child.free_threads for child in open_children) + ahead
+        sync = sum(child.free_threads for child in open_children)
+        if not any(child.lent for child in open_children):
+            sync += ahead
         return sync, sum(_ASYNC_RUNS_PER_CHILD - child.async_claims for child in open_children)
 
     # -- what a worker tells
