@@ -1,5 +1,6 @@
 """Fixtures for all tests: servers with an audit of what is left in them, processes, and a home of the session's own."""
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from millstream import embedded
+from millstream.embedded import homes
 from millstream_shared import settings
 from millstream_shared.store import Store
-from tests.harness import keys, processes, servers
+from tests.harness import eventually, keys, processes, servers
 
 _FOLDER = pytest.StashKey[Path]()
 
@@ -28,6 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    home = homes.describe_home(Path(os.environ["MILLSTREAM_HOME"]))
+    embedded.leave_server(home.path)
+    with contextlib.suppress(AssertionError):  # What still uses it ends later in this process.
+        eventually(lambda: not home.socket.exists(), timeout=2)
     shutil.rmtree(config.stash[_FOLDER], ignore_errors=True)
 
 

@@ -86,13 +86,39 @@ def test_ends_with_its_only_user(running, home):
     eventually(lambda: nothing_left(running, home))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_ends_however_its_user_ends(running, stay, home, number):
-    """Ctrl-C, a closed terminal and `kill -9` leave no more behind than a script that ran to its end."""
+    """A closed terminal and `kill -9` leave no more behind than a script that ran to its end."""
     user = stay()
     user.send(number)
     user.wait()
     eventually(lambda: nothing_left(running, home))
+
+
+USE_UNTIL_CTRL_C = """
+import signal, sys
+from pathlib import Path
+from millstream import embedded
+from millstream.embedded import pings
+
+embedded.ensure_server(Path(sys.argv[1]))
+try:
+    print("waiting", flush=True)
+    signal.pause()
+except KeyboardInterrupt:
+    print("answers:", pings.ping(Path(sys.argv[2])))
+"""
+
+
+def test_ctrl_c_is_for_the_script_alone(running, home):
+    """The server does not get the terminal's Ctrl-C: the script can still use it while it cleans up."""
+    user = running.python(USE_UNTIL_CTRL_C, str(home.path), str(home.socket))
+    user.says("waiting")
+    server = server_pid(home)
+    user.interrupt()
+    assert "answers: True" in user.succeed()
+    eventually(lambda: nothing_left(running, home))
+    assert f"server {server} ended, exit code 0" in (home.path / "supervisor.log").read_text()
 
 
 def test_ends_when_its_user_ignores_signals(running, home):

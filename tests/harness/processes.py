@@ -20,7 +20,13 @@ class Process:
         self.log = folder / f"{uuid.uuid4().hex[:8]}.log"
         with self.log.open("wb") as output:
             self._popen = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=0,
             )
         self.pid = self._popen.pid
 
@@ -55,6 +61,10 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
+
+    def interrupt(self) -> None:
+        """What Ctrl-C in a terminal does: the process gets the signal, and with it all children in its group."""
+        os.killpg(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
         """`kill -9`, and wait for its end."""
