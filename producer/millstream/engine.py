@@ -1,8 +1,8 @@
 """How a task run is executed: inputs, context, the call, the final state. Read `_steps` first."""
 
 import time
-from collections.abc import Coroutine, Iterable, Sequence
-from types import CoroutineType
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from types import AsyncGeneratorType, CoroutineType
 from typing import TYPE_CHECKING, Any, cast
 
 from millstream import dependencies, drivers, outcomes, recording, run_logging, runs
@@ -13,8 +13,6 @@ from millstream_shared.states import State
 if TYPE_CHECKING:
     from millstream.runs import TaskRun
     from millstream.tasks import Task
-
-AnyTask = "Task[..., Any]"
 
 
 def run_task(
@@ -92,8 +90,16 @@ def inputs(parameters: dict[str, Any], wait_for: Iterable[Any]) -> drivers.Steps
 
 
 def returned(value: Any) -> drivers.Steps[Any]:
-    """What a function returned; where that is a coroutine, what the coroutine gives."""
-    return (yield drivers.Await(cast("Coroutine[Any, Any, Any]", value))) if isinstance(value, CoroutineType) else value
+    """What a function returned; where that is a coroutine, what it gives; where an async generator, its items."""
+    if isinstance(value, CoroutineType):
+        return (yield drivers.Await(cast("Coroutine[Any, Any, Any]", value)))
+    if isinstance(value, AsyncGeneratorType):
+        return (yield drivers.Await(_collected(cast("AsyncGenerator[Any]", value))))
+    return value
+
+
+async def _collected(items: AsyncGenerator[Any]) -> list[Any]:
+    return [item async for item in items]
 
 
 def children(context: FlowRunContext | TaskRunContext) -> drivers.Steps[None]:

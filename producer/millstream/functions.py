@@ -117,7 +117,8 @@ def _with_options(ref: str, options: Any) -> Any:
 
 def _called(fn: Any) -> Any:
     """What a call of `fn` executes: for an instance with `__call__`, that method."""
-    return fn if inspect.isroutine(fn) or isinstance(fn, functools.partial) else fn.__call__
+    is_itself = inspect.isroutine(fn) or isinstance(fn, functools.partial)
+    return cast("Any", fn if is_itself else fn.__call__)
 
 
 def _method_kind(fn: Any) -> "type[classmethod[Any, Any, Any]] | type[staticmethod[Any, Any]] | None":

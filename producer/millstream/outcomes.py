@@ -1,6 +1,7 @@
 """The final state of a run, from what its function returned or raised."""
 
 import asyncio
+import copy
 from collections.abc import Iterable
 from types import GeneratorType
 from typing import Any, Final, cast
@@ -34,6 +35,7 @@ def of_value(value: Any) -> State[Any]:
 def _of_state(state: State[Any]) -> State[Any]:
     if state.run_id is not None:
         return aggregate([state], state)
+    state = copy.copy(state)  # it will be marked as this run's, and the function may return it again
     if state.is_completed() and not state.has_data:
         # "It went well" with nothing to hand over: the caller gets None rather than a complaint about a lost result.
         state.data = None

@@ -1,7 +1,5 @@
 """What the tutorial's tests run on: each task runner in turn, and a process that records nothing."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from millstream import recording
@@ -17,12 +15,12 @@ def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(params=["threads", "sequential"])
-def task_runner(request: pytest.FixtureRequest) -> Iterator[TaskRunner]:
+def task_runner(request: pytest.FixtureRequest) -> TaskRunner:
     """Each task runner, for rules that hold under all of them."""
-    yield {"threads": ThreadPoolTaskRunner, "sequential": SequentialTaskRunner}[request.param]()
+    return {"threads": ThreadPoolTaskRunner, "sequential": SequentialTaskRunner}[request.param]()
 
 
 @pytest.fixture(params=["threads"])
-def concurrent_runner(request: pytest.FixtureRequest) -> Iterator[TaskRunner]:
+def concurrent_runner(request: pytest.FixtureRequest) -> TaskRunner:
     """Each task runner that executes several runs at once."""
-    yield {"threads": ThreadPoolTaskRunner}[request.param]()
+    return {"threads": ThreadPoolTaskRunner}[request.param]()

@@ -65,7 +65,7 @@ def test_return_state_gives_the_state_instead() -> None:
 
 def test_an_exception_is_raised_unchanged() -> None:
     """The very exception that the function raised."""
-    with pytest.raises(ValueError, match="^no$"):
+    with pytest.raises(ValueError, match=r"^no$"):
         fail()
 
 

@@ -126,7 +126,7 @@ def test_futures_keep_the_order_of_the_input(task_runner: TaskRunner) -> None:
     @flow(task_runner=task_runner)
     def mapping():
         futures = double.map(range(20))
-        return len(futures), futures[3].result(), [future.result() for future in futures + []]
+        return len(futures), futures[3].result(), [future.result() for future in futures + FutureList()]
 
     assert mapping() == (20, 6, [2 * x for x in range(20)])
 
