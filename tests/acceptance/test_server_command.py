@@ -1,6 +1,8 @@
 """`millstream server`: what a person sees and does."""
 
+import os
 import re
+import signal
 
 import pytest
 
@@ -105,6 +107,17 @@ def test_status_of_a_stopped_server(running, home):
     assert status.wait() == 3
     assert status.output.startswith("not running\n")
     assert not home.path.exists()
+
+
+def test_status_of_a_server_that_hangs(running, home):
+    """A server that is there and silent is told from one that is not there."""
+    running.python(USE_AND_STAY).says("using it")
+    pid = home.server_pid()
+    os.kill(pid, signal.SIGSTOP)
+    status = running.cli("server", "status")
+    assert status.wait() == 1
+    assert status.output.startswith("running, but it does not answer\n")
+    os.kill(pid, signal.SIGCONT)
 
 
 def test_says_when_another_redis_is_configured(running):

@@ -7,7 +7,7 @@ import click
 from millstream.embedded import upkeep
 from millstream_shared import settings
 
-_NOT_RUNNING = 3  # what init scripts answer to `status` when a service is stopped
+_SICK, _NOT_RUNNING = 1, 3  # what init scripts answer to `status` when a service is dead, and when it is stopped
 
 
 @click.group()
@@ -36,11 +36,12 @@ def stop(force: bool) -> None:
 
 @server.command()
 def status() -> None:
-    """Show whether it runs, and how it does. Exit code 0 if it runs, 3 if not."""
+    """Show whether it runs, and how it does. Exit code 0 if it runs, 1 if it runs but does not answer, 3 if not."""
     found = upkeep.read_status(settings.get_settings().home)
-    if not found.running:
-        click.echo(f"not running\n{_line('url', found.url)}\n{_line('history', _size(found.data_bytes))}")
-        sys.exit(_NOT_RUNNING)
+    if not found.answers:
+        click.echo("running, but it does not answer" if found.running else "not running")
+        click.echo(f"{_line('url', found.url)}\n{_line('history', _size(found.data_bytes))}")
+        sys.exit(_SICK if found.running else _NOT_RUNNING)
     lines = {
         "url": found.url,
         "process": str(found.pid),

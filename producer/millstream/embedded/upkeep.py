@@ -16,10 +16,12 @@ _STOP_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the server of a home does. Of one that is not running, only `url` and `data_bytes` say something."""
+    """How the server of a home does. Of one that does not answer, only the first fields and `data_bytes` say something."""
 
     url: str
     running: bool
+    answers: bool
+    """Not so while it runs but is starting, or hangs."""
     kept: bool
     """It runs until it is stopped, with or without users."""
     pid: int | None
@@ -68,14 +70,15 @@ def read_status(home: Path) -> Status:
     info = pings.read_info(place.socket)
     return Status(
         url=place.url,
-        running=bool(info),
+        running=bool(info) or _is_supervised(place),
+        answers=bool(info),
         kept=place.keep_marker.exists(),
         pid=place.server_pid() if info else None,
         version=_name_version(info),
         memory_bytes=int(info.get("used_memory", 0)),
         connections=max(int(info.get("connected_clients", 0)) - 1, 0),  # one is this question's
         users=count_users(place),
-        data_bytes=sum(file.stat().st_size for file in place.path.glob("appendonlydir/*")),
+        data_bytes=sum(_size(file) for file in place.path.glob("appendonlydir/*")),
     )
 
 
@@ -89,6 +92,22 @@ def count_users(home: homes.Home) -> int | None:
     # A line: `1: FLOCK  ADVISORY  READ 4711 00:1f:815 0 EOF`, with `->` before FLOCK for one that still waits.
     held = (line.split() for line in locks.splitlines() if "->" not in line)
     return sum(1 for words in held if words[1:4:2] == ["FLOCK", "READ"] and words[5].endswith(f":{inode}"))
+
+
+def _is_supervised(home: homes.Home) -> bool:
+    if not (home.path / supervisor.SUPERVISOR_LOCK).exists():
+        return False
+    probe = home.lock(supervisor.SUPERVISOR_LOCK, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    if probe is not None:
+        os.close(probe)
+    return probe is None
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # The server has just replaced it.
+        return 0
 
 
 def _name_version(info: dict[str, str]) -> str:
