@@ -16,7 +16,7 @@ _STOP_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the server of a home does. Of one that does not answer, only the first fields and `data_bytes` say something."""
+    """How the server of a home does. Of one that does not answer, only the first few fields and `data_bytes` count."""
 
     url: str
     running: bool
