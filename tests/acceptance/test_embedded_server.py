@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,14 @@ def test_survives_the_kill_of_its_supervisor(stay, home):
     assert supervisor_pid(home) != first
     with connect(home) as client:
         assert client.get("seen") == b"yes"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell a child of its parent's death")
+def test_no_server_outlives_its_supervisor(running, stay, home):
+    """With its supervisor killed, the server ends by itself: nobody would end it otherwise."""
+    user = stay()
+    os.kill(supervisor_pid(home), signal.SIGKILL)
+    eventually(lambda: set(running.alive()) == {user.pid})
 
 
 def test_two_servers_never_share_the_data(running, stay, home):
