@@ -17,7 +17,7 @@ DONE = "done"
 RETURNED = "returned"
 """To the worker: these were not begun, `[run id, ...]`."""
 LENT = "lent"
-"""To the worker: so many of the child's threads now only wait, and lend their slots."""
+"""To the worker: +1 when a thread of the child begins only to wait, and lends its slot; -1 when it goes on."""
 READY = "ready"
 """To the worker: the child can execute."""
 

@@ -155,7 +155,7 @@ class Crew:
             elif kind == channels.RETURNED:
                 news.returned += [run_id for run_id in content if child.drop(run_id)]
             elif kind == channels.LENT:
-                child.lent = content
+                child.lent += content
             elif kind == channels.READY:
                 child.is_ready = True
                 self._failed_starts = 0
