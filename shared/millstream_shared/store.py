@@ -137,6 +137,17 @@ class Store:
         taken = self._run("claim_one", [owner, run_id, rq_queue.timestamp()])
         return Claim(run_id, taken[0], taken[1] == b"a", 0, taken[2]) if taken else None
 
+    def leave_to_rq(self, run_id: str) -> None:
+        """After a settle, leave as much of the job as a stock RQ worker needs to take it away itself."""
+
+        def leave(_: bool) -> None:
+            with self.client.pipeline() as pipeline:
+                pipeline.hset(keys.job(run_id), "status", "finished")
+                pipeline.expire(keys.job(run_id), 3600)
+                pipeline.execute()
+
+        self._persist(leave)
+
     def settle(self, owner: str, ended: Sequence[tuple[str, int, bytes]]) -> list[str]:
         """Record how runs ended: (run id, attempt, record). The ids whose lease had passed to another worker."""
         refused: list[str] = []

@@ -31,6 +31,7 @@ def execute() -> None:
             else:
                 outcome = executor.execute(assignment)
             store.settle(session.owner, [outcome])
+        store.leave_to_rq(job.id)
     finally:
         # RQ leaves its forked process without running exit handlers.
         sessions.close_current()
