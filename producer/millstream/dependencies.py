@@ -31,6 +31,12 @@ def find_futures(*expressions: Any) -> list[Future[Any]]:
     return list(found)
 
 
+def find_in_call(parameters: dict[str, Any], wait_for: Iterable[Any]) -> list[Future[Any]]:
+    """Every future among the arguments of a call. Most have none, which costs a look at each argument's type."""
+    searched = [value for value in parameters.values() if type(value) not in _ATOMS]
+    return find_futures(*searched, *wait_for) if searched or wait_for else []
+
+
 def replace_futures(expression: Any, replacement: Callable[[Future[Any]], Any]) -> Any:
     """`expression` with every future replaced, once all of them are done; the same object if there are none."""
     pending = find_futures(expression)

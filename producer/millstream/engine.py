@@ -82,7 +82,7 @@ def inputs(parameters: dict[str, Any], wait_for: Iterable[Any]) -> drivers.Steps
 
     Raises UpstreamTaskError when one of them did not complete.
     """
-    pending = dependencies.find_futures(parameters, wait_for)
+    pending = dependencies.find_in_call(parameters, wait_for)
     if pending:
         yield drivers.WaitFor(pending)
     dependencies.check_upstream(wait_for)

@@ -1,5 +1,6 @@
 """Flows: functions that call and submit tasks, and whose calls are flow runs."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
@@ -54,7 +55,11 @@ class Flow(functions.Function[P, R, FlowOptions]):
 
         Raises ParameterTypeError for a value that does not fit.
         """
-        return validation.validate(self.fn, self.parameters, self.name, parameters)
+        return self._validator.validate(parameters)
+
+    @functools.cached_property
+    def _validator(self) -> validation.Validator:
+        return validation.Validator(self.fn, self.parameters)
 
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...

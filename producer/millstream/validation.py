@@ -1,58 +1,71 @@
 """Validation of a flow's parameters against its annotations, by pydantic, which is imported when first needed."""
 
+import functools
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
-from weakref import WeakKeyDictionary
 
 from millstream.parameters import Parameters
 from millstream_shared import errors
 
 # A value of exactly one of these is valid as it is, which spares short programs the import of pydantic.
-_SCALARS: Final = frozenset({int, str, float, bool, bytes})
-_hints: "WeakKeyDictionary[Callable[..., Any], dict[str, Any]]" = WeakKeyDictionary()
-_adapters: "WeakKeyDictionary[Callable[..., Any], Any]" = WeakKeyDictionary()
+_SCALARS: Final = (int, str, float, bool, bytes)
 
 
-def validate(fn: Callable[..., Any], takes: Parameters, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """`parameters` cast to the annotations of `fn`; a parameter without one, or at its default, stays as it is.
+class Validator:
+    """Casts the parameters of one function to its annotations; resolves these when it is first used.
 
-    Raises ParameterTypeError, which names the flow and every value that does not fit.
+    A name in an annotation that cannot be found leaves its parameter as it is.
     """
-    hints = _hints_of(fn, takes)
-    to_check = {key: value for key, value in parameters.items() if _needs_check(key, value, hints, takes.defaults)}
-    if not to_check:
-        return dict(parameters)
-    from pydantic import ValidationError
 
-    try:
-        cast = _adapter_of(fn, hints).validate_python(to_check)
-    except ValidationError as invalid:
-        told = "\n".join(
-            f"  {'.'.join(str(part) for part in error['loc'])}: {error['msg']} (got {error['input']!r})"
-            for error in invalid.errors()
-        )
-        # No cause: the text has it all, and the pydantic error would not survive pickling.
-        raise errors.ParameterTypeError(f"Flow {name!r} was called with invalid parameters:\n{told}") from None
-    return {**parameters, **cast}
+    def __init__(self, fn: Callable[..., Any], parameters: Parameters) -> None:
+        self._fn = fn
+        self._parameters = parameters
 
+    def validate(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`parameters`, cast; one without an annotation, or at its default, stays as it is.
 
-def _needs_check(key: str, value: Any, hints: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
-    if key not in hints or (key in defaults and defaults[key] is value):
-        return False
-    return not (hints[key] in _SCALARS and type(value) is hints[key])
+        Raises ParameterTypeError, which tells of every value that does not fit.
+        """
+        to_check = {key: value for key, value in parameters.items() if self._needs_check(key, value)}
+        if not to_check:
+            return parameters
+        from pydantic import ValidationError  # takes a while: only for those who need it
 
+        try:
+            return {**parameters, **self._adapter.validate_python(to_check)}
+        except ValidationError as invalid:
+            told = "\n".join(
+                f"  {'.'.join(str(part) for part in error['loc'])}: {error['msg']} (got {error['input']!r})"
+                for error in invalid.errors()
+            )
+            # No cause: the text has it all, and the pydantic error would not survive pickling.
+            name = self._parameters.name
+            raise errors.ParameterTypeError(f"{name!r} was called with invalid parameters:\n{told}") from None
 
-def _hints_of(fn: Callable[..., Any], takes: Parameters) -> dict[str, Any]:
-    found = _hints.get(fn)
-    if found is None:
-        _hints[fn] = found = {
-            key: _widened(member.kind, hint)
-            for key, member in takes.signature.parameters.items()
-            if (hint := _resolved(fn, member.annotation)) is not Any
-        }
-    return found
+    def _needs_check(self, key: str, value: Any) -> bool:
+        defaults = self._parameters.defaults
+        if key not in self._hints or (key in defaults and defaults[key] is value):
+            return False
+        hint = self._hints[key]
+        return not (type(value) is hint and hint in _SCALARS)
+
+    @functools.cached_property
+    def _hints(self) -> dict[str, Any]:
+        members = self._parameters.signature.parameters.items()
+        found = {key: (member.kind, _resolved(self._fn, member.annotation)) for key, member in members}
+        return {key: _widened(kind, hint) for key, (kind, hint) in found.items() if hint is not Any}
+
+    @functools.cached_property
+    def _adapter(self) -> Any:
+        from pydantic import ConfigDict, TypeAdapter
+        from typing_extensions import TypedDict
+
+        # A typed dictionary and not a model, as its keys may have any name.
+        fields: Any = TypedDict("parameters", dict(self._hints), total=False)  # type: ignore[operator]
+        fields.__pydantic_config__ = ConfigDict(arbitrary_types_allowed=True)
+        return TypeAdapter(fields)
 
 
 def _widened(kind: Any, hint: Any) -> Any:
@@ -79,15 +92,3 @@ def _closure_of(fn: Any) -> dict[str, Any]:
         return dict(inspect.getclosurevars(fn).nonlocals)
     except TypeError:
         return {}
-
-
-def _adapter_of(fn: Callable[..., Any], hints: Mapping[str, Any]) -> Any:
-    found = _adapters.get(fn)
-    if found is None:
-        from pydantic import ConfigDict, TypeAdapter
-        from typing_extensions import TypedDict
-
-        fields: Any = TypedDict("parameters", dict(hints), total=False)  # type: ignore[operator]
-        fields.__pydantic_config__ = ConfigDict(arbitrary_types_allowed=True)
-        _adapters[fn] = found = TypeAdapter(fields)
-    return found

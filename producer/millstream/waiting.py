@@ -24,6 +24,12 @@ def blocking() -> AbstractContextManager[Any]:
     return hook()
 
 
+def suspending() -> AbstractContextManager[Any]:
+    """What a wait in an event loop enters: only a thread that belongs to one run lends its place then."""
+    hook: BlockingHook = getattr(_thread_hooks, "hook", nullcontext)
+    return hook()
+
+
 def set_blocking_hook(hook: BlockingHook) -> None:
     """Make `hook` the context manager factory behind `blocking()`, for threads that have none of their own."""
     global _process_hook
@@ -148,8 +154,9 @@ class as_completed(Generic[R]):
         try:
             for count in range(len(self._futures)):
                 try:
-                    async with asyncio.timeout(_remaining(deadline)):
-                        future = await ended.get()
+                    with suspending():
+                        async with asyncio.timeout(_remaining(deadline)):
+                            future = await ended.get()
                 except TimeoutError:
                     raise self._too_late(count) from None
                 yield future
@@ -180,7 +187,8 @@ def ended(future: "Future[Any]") -> Generator[Any, None, None]:
     callback = _into_loop(loop, wake)
     future.when_done(callback)
     try:
-        yield from waiter
+        with suspending():
+            yield from waiter
     finally:
         future.forget(callback)
 

@@ -63,6 +63,22 @@ def test_a_tree_of_runs_ends_with_one_worker() -> None:
     assert growing() == 121
 
 
+def test_a_tree_of_async_runs_ends_with_one_worker() -> None:
+    """Also where several coroutines of one run await others."""
+
+    @task
+    async def tree(depth: int) -> int:
+        if depth == 0:
+            return 1
+        return 1 + sum(await asyncio.gather(tree.submit(depth - 1), tree.submit(depth - 1)))
+
+    @flow(task_runner=ThreadPoolTaskRunner(max_workers=1))
+    def growing() -> int:
+        return tree.submit(4).result()
+
+    assert growing() == 31
+
+
 def test_a_run_that_waits_for_inputs_takes_no_thread() -> None:
     """So a long chain submitted backwards ends with one worker."""
     begin = threading.Event()

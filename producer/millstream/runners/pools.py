@@ -22,15 +22,19 @@ class Pool:
         self._threads: set[threading.Thread] = set()
         self._busy = 0
         self._idle = 0
+        self._lending = 0
         self._returning = 0
         self._closed = False
+        self._waits = threading.local()
 
     def put(self, work: Work) -> None:
         """Have `work` called in a thread, after all that was put before."""
         with self._lock:
-            if not self._closed:
-                self._queue.append(work)
-                self._wake()
+            if self._closed:
+                return
+            self._queue.append(work)
+            thread = self._woken()
+        self._start(thread)
 
     def close(self, abandon: bool) -> None:
         """End the threads once the queue is empty; with `abandon`, forget the queue and do not wait."""
@@ -46,24 +50,36 @@ class Pool:
     def _has_room(self) -> bool:
         return self._limit is None or self._busy + self._returning < self._limit
 
-    def _wake(self) -> None:
-        """See to it that some thread takes what is in the queue. Called with the lock held."""
+    def _woken(self) -> threading.Thread | None:
+        """See to it that some thread takes what is in the queue: gives a new one to start if it needs to be new.
+
+        Called with the lock held. The start is left to the caller without the lock, so that the new thread can take the
+        work at once: a thousand short runs then need a few threads only.
+        """
         if not self._queue or not self._has_room():
-            return
+            return None
+        self._work_ready.notify()
         if self._idle >= len(self._queue):
-            self._work_ready.notify()
-            return
+            return None
+        if self._limit is not None and len(self._threads) - self._lending >= self._limit:
+            return None  # one that was started a moment ago is on its way
         # Daemons: after an interrupt the process must be able to end while a run still computes.
         thread = threading.Thread(target=self._run, name=f"millstream-run-{len(self._threads)}", daemon=True)
         self._threads.add(thread)
+        return thread
+
+    def _start(self, thread: threading.Thread | None) -> None:
+        if thread is None:
+            return
         try:
             thread.start()
         except RuntimeError:
             # The system has no more threads to give. Those that there are will come to this work in their turn.
-            self._threads.discard(thread)
-            if not self._threads:
-                self._queue.pop()
-                raise
+            with self._lock:
+                self._threads.discard(thread)
+                if not self._threads:
+                    self._queue.clear()
+                    raise
 
     def _run(self) -> None:
         waiting.set_thread_blocking_hook(nullcontext if self._limit is None else self._lent)
@@ -95,15 +111,30 @@ class Pool:
 
     @contextmanager
     def _lent(self) -> Generator[None]:
-        with self._lock:
-            self._give_back()
-            self._wake()
+        """Around a wait in one of the threads: its place is for others meanwhile."""
+        # Coroutines of one run may wait side by side: together they lend the one place that the run has.
+        depth = self._waits.depth = getattr(self._waits, "depth", 0) + 1
+        if depth == 1:
+            self._lend()
         try:
             yield
         finally:
-            with self._lock:
-                self._returning += 1
-                while self._limit is not None and self._busy >= self._limit:
-                    self._slot_free.wait()
-                self._returning -= 1
-                self._busy += 1
+            self._waits.depth -= 1
+            if self._waits.depth == 0:
+                self._return()
+
+    def _lend(self) -> None:
+        with self._lock:
+            self._lending += 1
+            self._give_back()
+            thread = self._woken()
+        self._start(thread)
+
+    def _return(self) -> None:
+        with self._lock:
+            self._lending -= 1
+            self._returning += 1
+            while self._limit is not None and self._busy >= self._limit:
+                self._slot_free.wait()
+            self._returning -= 1
+            self._busy += 1

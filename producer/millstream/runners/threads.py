@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millstream import dependencies, engine, runs, waiting
+from millstream import dependencies, engine, outcomes, runs, waiting
 from millstream.context import Submitted
 from millstream.futures import Future
 from millstream.runners.base import TaskRunner
@@ -45,7 +45,7 @@ class ThreadPoolTaskRunner(TaskRunner[Future[Any]]):
             waiting.wait_for_all(pending)
         self._pool.close(abandon)
         for future in self._submitted.pending():
-            future.complete(states.Cancelled(message="The run was not begun before its task runner ended."))
+            future.complete(states.Cancelled(message="The flow run ended before this run did."))
 
     def submit_batch(
         self, task: "Task[..., Any]", batch: Sequence[dict[str, Any]], wait_for: Sequence[Any]
@@ -55,7 +55,7 @@ class ThreadPoolTaskRunner(TaskRunner[Future[Any]]):
         self._submitted.extend(item.future for item in work)
         for item in work:
             upstream = [
-                future for future in dependencies.find_futures(item.run.parameters, wait_for) if not future.done()
+                future for future in dependencies.find_in_call(item.run.parameters, wait_for) if not future.done()
             ]
             waiting.call_after(upstream, item.begin_in(self._pool))
         return [item.future for item in work]
@@ -78,4 +78,9 @@ class _Work:
         return lambda: pool.put(self)
 
     def __call__(self) -> None:
-        self.future.complete(self.context.run(engine.execute, self.task, self.run, self.wait_for))
+        try:
+            state = self.context.run(engine.execute, self.task, self.run, self.wait_for)
+        except BaseException as failure:
+            # Ours, or an interrupt sent to this very thread. Somebody may wait for the future in either case.
+            state = outcomes.of_crash(failure)
+        self.future.complete(state)
