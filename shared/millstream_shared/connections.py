@@ -30,7 +30,7 @@ def connect(url: str) -> "redis.Redis[Any]":
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError as bad:
-        raise errors.ConfigurationError(f"{url!r} is not the address of a Redis: {bad}") from bad
+        raise errors.ConfigurationError(f"MILLSTREAM_REDIS_URL: {say_where(url)!r} is not an address of Redis: {bad}") from bad
 
 
 def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
@@ -44,10 +44,10 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
         try:
             return call(again)
         except redis.exceptions.AuthenticationError as refused:
-            raise errors.RedisUnavailable(url, str(refused)) from refused
+            raise errors.RedisUnavailable(say_where(url), str(refused)) from refused
         except OUTAGE as lost:
             if time.monotonic() + pause > deadline:
-                raise errors.RedisUnavailable(url, str(lost)) from lost
+                raise errors.RedisUnavailable(say_where(url), str(lost)) from lost
         time.sleep(pause * random.uniform(0.5, 1.0))
         again, pause = True, min(pause * 2, _LONGEST_PAUSE)
 

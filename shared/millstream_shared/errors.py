@@ -212,7 +212,10 @@ class RedisUnavailable(ServiceError):
 
     def __init__(self, url: str, reason: str = "") -> None:
         self.url, self.reason = url, reason
-        super().__init__(f"No answer from Redis at {url}{f' ({reason})' if reason else ''}.")
+        super().__init__(
+            f"No answer from Redis at {url}{f' ({reason})' if reason else ''}: start it, or set MILLSTREAM_REDIS_URL to "
+            "where it is; without that variable a private server is used."
+        )
 
 
 class NoWorker(ServiceError):
@@ -220,7 +223,7 @@ class NoWorker(ServiceError):
 
     def __init__(self, queue: str) -> None:
         self.queue = queue
-        super().__init__(f"No worker serves the queue {queue!r}: start one with `millstream worker {queue}`.")
+        super().__init__(f"No worker serves the queue {queue!r}: start one with `millstream worker start -q {queue}`.")
 
 
 class LeaseLost(ServiceError):
