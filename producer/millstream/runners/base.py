@@ -76,6 +76,10 @@ class TaskRunner(ABC, Generic[F]):
         self._started = False
         self.stop(abandon=kind is not None and not issubclass(kind, Exception))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A runner travels as its configuration: pools and connections stay where they are.
+        return _configured, (type(self), self.configuration())
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.configuration() == other.configuration()  # type: ignore[attr-defined]
 
@@ -85,3 +89,7 @@ class TaskRunner(ABC, Generic[F]):
     def __repr__(self) -> str:
         given = ", ".join(f"{key}={value!r}" for key, value in self.configuration().items())
         return f"{type(self).__name__}({given})"
+
+
+def _configured(kind: type[TaskRunner[Any]], configuration: dict[str, Any]) -> TaskRunner[Any]:
+    return kind(**configuration)
