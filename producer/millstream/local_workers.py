@@ -44,7 +44,7 @@ class LocalWorkers:
                 return
             if ours:
                 os.close(ours.lifeline)
-                _logger.warning("The worker of queue %r ended (%s): another is started.", queue, ours.process.returncode)
+                _logger.warning("The worker of queue %r ended: another is started.", queue)
             self._workers[queue] = _start(queue, starts)
 
     def close(self) -> None:

@@ -22,9 +22,15 @@ _logger = logging.getLogger("millstream.sessions")
 _SECONDS_BETWEEN_WARNINGS = 60.0
 
 
-def server_url(settings: Settings) -> str:
-    """The configured Redis; without one the embedded server, which is started if need be."""
-    return settings.redis_url or embedded.ensure_server(settings.home)
+def open_store(settings: Settings, outage_seconds: float | None = None) -> Store:
+    """The store on the configured Redis; without one on the embedded server, which is started if need be.
+
+    `outage_seconds` as in Store.
+    """
+    if settings.redis_url:
+        return Store(settings.redis_url, settings, outage_seconds=outage_seconds)
+    start = partial(embedded.ensure_server, settings.home)
+    return Store(start(), settings, outage_seconds=outage_seconds, start_server=start)
 
 
 class Session:
@@ -94,9 +100,8 @@ class Session:
             self._local_workers.ensure(queue)
         elif self._warn_at.get(queue, 0.0) <= time.monotonic() and not self.store.workers(queue):
             self._warn_at[queue] = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
-            _logger.warning(
-                "No worker serves the queue %r, so its runs wait. Start one: millstream worker start -q %s", queue, queue
-            )
+            advice = "No worker serves the queue %r, so its runs wait. Start one: millstream worker start -q %s"
+            _logger.warning(advice, queue, queue)
 
 
 _current: Session | None = None
@@ -111,7 +116,7 @@ def current() -> Session:
         with _lock:
             if _current is None:
                 settings = get_settings()
-                _current = Session(Store(server_url(settings), settings), is_local=settings.redis_url is None)
+                _current = Session(open_store(settings), is_local=settings.redis_url is None)
             session = _current
     return session
 

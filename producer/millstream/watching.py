@@ -70,6 +70,7 @@ class Watcher:
             except (*connections.OUTAGE, errors.ServiceError) as lost:
                 _logger.debug("Redis is away: %s", lost)
                 time.sleep(pause * random.uniform(0.5, 1.0))
+                self._store.revive()
                 pause = min(pause * 2, 2.0)
                 self._look_at = 0.0
             except Exception:

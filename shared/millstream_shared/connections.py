@@ -3,26 +3,30 @@
 import random
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-import redis
+from redis import Redis
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, BusyLoadingError
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
 from millstream_shared import errors
 
 R = TypeVar("R")
+_redis: Any = Redis
 
-OUTAGE = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.BusyLoadingError)
+OUTAGE: Final = (NoConnection, NoAnswer, BusyLoadingError)
 """What a server that is away, restarting or out of reach makes a call raise."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 
-def connect(url: str) -> "redis.Redis[Any]":
-    """A client for `url`; it connects at its first call. Raises ConfigurationError for a URL that Redis has not."""
+def connect(url: str) -> Any:
+    """A client for `url`; it connects at its first call. Raises ConfigurationError for what is no such URL."""
     try:
-        return redis.Redis.from_url(
+        return _redis.from_url(
             url,
             socket_timeout=30,
             socket_connect_timeout=3,
@@ -30,7 +34,9 @@ def connect(url: str) -> "redis.Redis[Any]":
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError as bad:
-        raise errors.ConfigurationError(f"MILLSTREAM_REDIS_URL: {say_where(url)!r} is not an address of Redis: {bad}") from bad
+        raise errors.ConfigurationError(
+            f"MILLSTREAM_REDIS_URL: {say_where(url)!r} is no address of a Redis: {bad}"
+        ) from bad
 
 
 def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
@@ -43,7 +49,7 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
     while True:
         try:
             return call(again)
-        except redis.exceptions.AuthenticationError as refused:
+        except AuthenticationError as refused:
             raise errors.RedisUnavailable(say_where(url), str(refused)) from refused
         except OUTAGE as lost:
             if time.monotonic() + pause > deadline:

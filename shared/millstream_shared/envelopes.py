@@ -1,10 +1,10 @@
 """The envelope in which one task invocation travels: readable, and checked, before anything in it is unpickled.
 
-    magic "ms" | version 1 B | flags 1 B | run id 16 B | created µs 8 B | lengths of header, upstream, body 3 x 4 B
-    header    msgpack; the same bytes for every run of one batch, so a reader may keep what it made of them
-    upstream  16 B an id: the runs whose results the arguments refer to
-    body      the pickled arguments
-    check     CRC-32, or HMAC-SHA256 where a signing key is set
+magic "ms" | version 1 B | flags 1 B | run id 16 B | created µs 8 B | lengths of header, upstream, body 3 x 4 B
+header    msgpack; the same bytes for every run of one batch, so a reader may keep what it made of them
+upstream  16 B an id: the runs whose results the arguments refer to
+body      the pickled arguments
+check     CRC-32, or HMAC-SHA256 where a signing key is set
 """
 
 import hmac
@@ -13,9 +13,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Any
 
-import msgpack
-
-from millstream_shared import errors
+from millstream_shared import errors, packing
 
 VERSION = 1
 _MAGIC = b"ms"
@@ -27,9 +25,9 @@ _FIXED = struct.Struct(">2sBB16sQIII")
 class Header:
     """What all runs of one batch have in common.
 
-    `function` is `module:qualname`, or `sha256:…` for a task that travels by value. `queue` is that of the flow's runner,
-    empty for the default. `inherited_tags` go on to what the run submits itself. `depth` counts the task runs, this one
-    included, that it is nested in.
+    `function` is `module:qualname`, or `sha256:…` for a task that travels by value. `queue` is that of the flow's
+    runner, empty for the default. `inherited_tags` go on to what the run submits itself. `depth` counts the task runs,
+    this one included, that it is nested in.
     """
 
     function: str
@@ -44,11 +42,11 @@ class Header:
     depth: int
 
     def encode(self) -> bytes:
-        return msgpack.packb([getattr(self, name) for name in self.__slots__])
+        return packing.pack([getattr(self, name) for name in self.__slots__])
 
     @classmethod
     def decode(cls, data: bytes) -> "Header":
-        fields: list[Any] = msgpack.unpackb(data)
+        fields: list[Any] = packing.unpack(data)
         fields[7], fields[8] = tuple(fields[7]), tuple(fields[8])
         return cls(*fields)
 

@@ -213,8 +213,8 @@ class RedisUnavailable(ServiceError):
     def __init__(self, url: str, reason: str = "") -> None:
         self.url, self.reason = url, reason
         super().__init__(
-            f"No answer from Redis at {url}{f' ({reason})' if reason else ''}: start it, or set MILLSTREAM_REDIS_URL to "
-            "where it is; without that variable a private server is used."
+            f"No answer from Redis at {url}{f' ({reason})' if reason else ''}: start it, or set "
+            "MILLSTREAM_REDIS_URL to where it is; without that variable a private server is used."
         )
 
 

@@ -9,9 +9,7 @@ its record must never change again. A run ends in a final state, or as Pending w
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import msgpack
-
-from millstream_shared import errors, values
+from millstream_shared import errors, packing, values
 from millstream_shared.states import State, StateType
 
 VERSION = 1
@@ -92,14 +90,14 @@ class Record:
             bytes.fromhex(self.flow_run_id) if self.flow_run_id else None,
         ]
         letter = _LETTERS[self.state_type]
-        return bytes((VERSION,)) + (letter if self.ended is None else letter.upper()) + msgpack.packb(fields)
+        return bytes((VERSION,)) + (letter if self.ended is None else letter.upper()) + packing.pack(fields)
 
 
 def decode(run_id: str, stored: bytes) -> Record:
     """The record of `run_id` from its stored bytes. Raises PayloadRefused if another version wrote them."""
     if len(stored) < 3 or stored[0] != VERSION:
         raise errors.PayloadRefused(f"its record is not of version {VERSION}")
-    fields: list[Any] = msgpack.unpackb(stored[2:])
+    fields: list[Any] = packing.unpack(stored[2:])
     state_type = _TYPES[stored[1] | 0x20]
     name, function_name, created, started, ended, worker, data_kind, data = fields[:8]
     state_name, message, parent, tags, attempt, is_flow, flow_run = fields[8:]
@@ -157,12 +155,12 @@ def encode_exception(exception: BaseException) -> bytes:
         values.loads(pickled)
     except Exception:
         pickled = None
-    return msgpack.packb([pickled, text])
+    return packing.pack([pickled, text])
 
 
 def decode_exception(data: bytes) -> BaseException:
     """The exception itself, its `__cause__` carrying the worker's traceback; else a RemoteError with all its text."""
-    pickled, text = msgpack.unpackb(data)
+    pickled, text = packing.unpack(data)
     remote = errors.RemoteError(text)
     if pickled is None:
         return remote

@@ -5,7 +5,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-import redis
+from redis.exceptions import NoScriptError
 
 
 @cache
@@ -15,10 +15,10 @@ def _source(name: str) -> tuple[str, str]:
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
-def run(client: "redis.Redis[Any]", name: str, args: list[Any]) -> Any:
+def run(client: Any, name: str, args: list[Any]) -> Any:
     """Run the script `name`; a server that does not know it yet, or has forgotten it, is given it first."""
     text, digest = _source(name)
     try:
         return client.execute_command("EVALSHA", digest, 0, *args)
-    except redis.exceptions.NoScriptError:
+    except NoScriptError:
         return client.execute_command("EVAL", text, 0, *args)

@@ -1,10 +1,10 @@
 """The store: everything that is kept in Redis, each atomic step one method."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
+from redis.exceptions import ResponseError
 
 from millstream_shared import connections, errors, keys, records, rq_queue, scripts
 from millstream_shared.records import Record
@@ -37,7 +37,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A run whose owner died, now held by the reaper to be settled; `content` is its payload, or a flow run's record."""
+    """A run whose owner died, now held by the reaper to be settled; `content` is its payload, or a flow's record."""
 
     run_id: str
     attempt: int
@@ -59,15 +59,24 @@ class Store:
 
     The first call waits `settings.first_contact_seconds` for an answer; later ones ride out an outage of
     `outage_seconds` (default: `settings.outage_seconds`). Past that they raise RedisUnavailable.
+    `start_server` is called in an outage, where the server is a private one.
     """
 
-    def __init__(self, url: str, settings: Settings, client: Any = None, outage_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        settings: Settings,
+        client: Any = None,
+        outage_seconds: float | None = None,
+        start_server: Callable[[], object] | None = None,
+    ) -> None:
         self.url = url
         self.settings = settings
         self.outages = 0
         """How many calls had to be made again: after one, an answer may have been lost on its way."""
-        self.client = client if client is not None else connections.connect(url)
+        self.client: Any = client if client is not None else connections.connect(url)
         self._patience = settings.first_contact_seconds
+        self._start_server = start_server
         self._outage_seconds = settings.outage_seconds if outage_seconds is None else outage_seconds
 
     # -- contact
@@ -75,6 +84,11 @@ class Store:
     def ping(self) -> None:
         """Raises RedisUnavailable, within seconds, if nobody answers."""
         self._persist(lambda _: self.client.ping())
+
+    def revive(self) -> None:
+        """Have the server come back if it is one that this process can start; called during an outage."""
+        if self._start_server:
+            self._start_server()
 
     def give_up_soon(self) -> None:
         """From now on, an outage is ridden out no longer than the first contact: the process is about to end."""
@@ -191,8 +205,9 @@ class Store:
         found = self._run("reap", [caller, self.settings.crash_limit])
         if not found:
             return None
-        orphans = [Orphan(name.decode(), int(token), content, kind == b"flow") for name, token, content, kind in found[2]]
-        return Reaped(found[0].decode(), found[1], orphans)
+        owner, put_back, over = found
+        orphans = [Orphan(name.decode(), int(token), content, kind == b"flow") for name, token, content, kind in over]
+        return Reaped(owner.decode(), put_back, orphans)
 
     # -- records
 
@@ -251,7 +266,7 @@ class Store:
         return self.client.connection_pool.get_connection()
 
     def workers(self, queue: str) -> list[str]:
-        """Names of the workers, ours or RQ's, that are registered for the queue and whose registration has not expired."""
+        """Names of the workers, ours or RQ's, that are registered for the queue and have been heard of lately."""
         registered = self._persist(lambda _: self.client.smembers(keys.workers_of_queue(queue)))
         alive = [key for key in registered if self._persist(lambda _, key=key: self.client.exists(key))]
         return [key.decode().rpartition(":")[2] for key in alive]
@@ -261,14 +276,16 @@ class Store:
     def _run(self, name: str, args: list[Any]) -> Any:
         return self._persist(lambda _: scripts.run(self.client, name, args))
 
-    def _persist(self, call: Any) -> Any:
+    def _persist(self, call: Callable[[bool], Any]) -> Any:
         def counted(again: bool) -> Any:
-            self.outages += again
+            if again:
+                self.outages += 1
+                self.revive()
             return call(again)
 
         try:
             answer = connections.persist(counted, self.url, self._patience)
-        except redis.exceptions.ResponseError as refused:
+        except ResponseError as refused:
             if str(refused).startswith("LEASELOST"):
                 raise errors.LeaseLost(str(refused).partition(" ")[2]) from None
             raise

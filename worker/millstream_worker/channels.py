@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-import msgpack
+from millstream_shared import packing
 
 RUN = "run"
 """To the child: execute these, `[[run id, attempt, is async, payload], ...]`."""
@@ -22,7 +22,6 @@ READY = "ready"
 """To the worker: the child can execute."""
 
 _CHUNK = 1 << 18
-_LARGEST_MESSAGE = 2**31 - 1
 
 
 class ParentEnd:
@@ -31,7 +30,7 @@ class ParentEnd:
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._socket = end
-        self._unpacker = msgpack.Unpacker(max_buffer_size=_LARGEST_MESSAGE)
+        self._incoming = packing.Stream()
         self._unsent = bytearray()
 
     def fileno(self) -> int:
@@ -43,7 +42,7 @@ class ParentEnd:
         return bool(self._unsent)
 
     def send(self, kind: str, content: Any) -> None:
-        self._unsent += msgpack.packb([kind, content])
+        self._unsent += packing.pack([kind, content])
         self.flush()
 
     def flush(self) -> None:
@@ -60,6 +59,7 @@ class ParentEnd:
 
     def receive(self) -> tuple[list[tuple[str, Any]], bool]:
         """All messages that have arrived, and whether the child is still there."""
+        messages: list[tuple[str, Any]] = []
         alive = True
         while True:
             try:
@@ -71,10 +71,10 @@ class ParentEnd:
             if not data:
                 alive = False
                 break
-            self._unpacker.feed(data)
+            messages.extend(self._incoming.feed(data))
             if len(data) < _CHUNK:
                 break
-        return [(kind, content) for kind, content in self._unpacker], alive
+        return messages, alive
 
     def close(self) -> None:
         self._socket.close()
@@ -89,16 +89,14 @@ class ChildEnd:
         self._sending = threading.Lock()
 
     def send(self, kind: str, content: Any) -> None:
-        message = msgpack.packb([kind, content])
+        message = packing.pack([kind, content])
         # Without a worker nobody is left to tell; the closed channel ends this process.
         with self._sending, contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._socket.sendall(message)
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         """What the worker sends, until it is gone."""
-        unpacker = msgpack.Unpacker(max_buffer_size=_LARGEST_MESSAGE)
+        incoming = packing.Stream()
         with contextlib.suppress(ConnectionResetError):
             while data := self._socket.recv(_CHUNK):
-                unpacker.feed(data)
-                for kind, content in unpacker:
-                    yield kind, content
+                yield from incoming.feed(data)

@@ -14,11 +14,31 @@ def worker() -> None:
 
 
 @worker.command()
-@click.option("-q", "--queue", "queues", multiple=True, help="Serve this queue; several: the first comes first. Default: MILLSTREAM_DEFAULT_QUEUE, or 'default'.")  # fmt: skip
-@click.option("--processes", type=click.IntRange(min=1), default=None, help="Child processes that run tasks. Default: one per CPU.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(min=1), default=_DEFAULT_THREADS, show_default=True, help="Sync tasks at a time in each process; async tasks take no thread.")  # fmt: skip
+@click.option(
+    "-q",
+    "--queue",
+    "queues",
+    multiple=True,
+    help="Serve this queue; of several, the first comes first. Default: MILLSTREAM_DEFAULT_QUEUE, or 'default'.",
+)
+@click.option(
+    "--processes", type=click.IntRange(min=1), help="Child processes that execute tasks. Default: one for each CPU."
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=_DEFAULT_THREADS,
+    show_default=True,
+    help="Sync tasks at a time in each process; async tasks take no thread.",
+)
 @click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
-@click.option("--grace", type=click.FloatRange(min=0), default=60.0, show_default=True, help="Seconds that running tasks may go on after SIGTERM; then they are handed back.")  # fmt: skip
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds that running tasks may go on after SIGTERM; then they are handed back.",
+)
 @click.option("--lifeline", type=int, default=None, hidden=True)
 def start(
     queues: tuple[str, ...], processes: int | None, threads: int, burst: bool, grace: float, lifeline: int | None
@@ -31,7 +51,6 @@ def start(
     from millstream import sessions
     from millstream_shared import errors
     from millstream_shared.settings import get_settings
-    from millstream_shared.store import Store
     from millstream_worker import worker_logging
     from millstream_worker.worker import Options, Worker
 
@@ -41,7 +60,7 @@ def start(
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
     try:
         settings = get_settings()
-        store = Store(sessions.server_url(settings), settings, outage_seconds=float("inf"))
+        store = sessions.open_store(settings, outage_seconds=float("inf"))
         store.ping()
     except errors.MillstreamError as problem:
         raise click.ClickException(str(problem)) from problem

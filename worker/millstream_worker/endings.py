@@ -1,6 +1,7 @@
 """The record of a run that ends because of what happened to its processes, written by the worker that found out."""
 
 import time
+from dataclasses import replace
 
 from millstream_shared import envelopes, errors, records
 from millstream_shared.envelopes import Header
@@ -13,20 +14,15 @@ from millstream_worker.outcomes import Outcome
 def crashed(orphan: Orphan, worker: str, cause: str) -> Outcome:
     """The outcome that says: Crashed, because of `cause`."""
     failure = errors.CrashedRun(f"The process that executed the run was lost: {cause}.")
-    if orphan.is_flow:
-        before = records.decode(orphan.run_id, orphan.content)
-    else:
-        before = _queued(orphan, worker)
-    after = Record(
-        **{name: getattr(before, name) for name in Record.__slots__}
-        | {
-            "state_type": StateType.CRASHED,
-            "state_name": "Crashed",
-            "message": str(failure),
-            "ended": time.time(),
-            "data_kind": records.EXCEPTION,
-            "data": records.encode_exception(failure),
-        }
+    before = records.decode(orphan.run_id, orphan.content) if orphan.is_flow else _queued(orphan, worker)
+    after = replace(
+        before,
+        state_type=StateType.CRASHED,
+        state_name="Crashed",
+        message=str(failure),
+        ended=time.time(),
+        data_kind=records.EXCEPTION,
+        data=records.encode_exception(failure),
     )
     return orphan.run_id, orphan.attempt, after.encode()
 

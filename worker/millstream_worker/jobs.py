@@ -2,12 +2,11 @@
 
 import asyncio
 
-from rq import get_current_job
-
 from millstream import sessions
 from millstream.sessions import Session
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
+from millstream_worker import rq_worker
 from millstream_worker.execution import Assignment, Executor
 
 
@@ -16,13 +15,12 @@ def execute() -> None:
 
     The session's lease holds the run, so it goes back to its queue if this process dies.
     """
-    job = get_current_job()
-    assert job is not None, "called by an RQ worker only"
-    store = Store("the connection of an RQ worker", get_settings(), client=job.connection)
+    run_id, client = rq_worker.current_job()
+    store = Store("the connection of an RQ worker", get_settings(), client=client)
     session = Session(store, is_local=False)
     sessions.use(session)
     try:
-        claim = store.claim_one(session.owner, job.id)
+        claim = store.claim_one(session.owner, run_id)
         if claim is not None:
             assignment = Assignment(claim.run_id, claim.attempt, claim.is_async, claim.payload)
             executor = Executor(session.owner)
@@ -31,7 +29,7 @@ def execute() -> None:
             else:
                 outcome = executor.execute(assignment)
             store.settle(session.owner, [outcome])
-        store.leave_to_rq(job.id)
+        store.leave_to_rq(run_id)
     finally:
         # RQ leaves its forked process without running exit handlers.
         sessions.close_current()

@@ -1,4 +1,4 @@
-"""How far ahead of its free threads a worker claims: as much as it ends in 30 ms, so that short runs never wait for Redis."""
+"""How far ahead of its free threads a worker claims: what it ends in 30 ms, so that short runs never wait for Redis."""
 
 import time
 

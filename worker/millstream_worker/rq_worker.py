@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, cast
 
+from rq import get_current_job
 from rq.suspension import is_suspended
 from rq.worker import BaseWorker, WorkerStatus
 
@@ -21,7 +22,7 @@ class RegisteredWorker(BaseWorker):
 
     def __init__(self, store: Store, name: str, queues: Sequence[str]) -> None:
         logging.getLogger("rq.worker").setLevel(logging.WARNING)
-        super().__init__(list(queues), name=name, connection=store.client)
+        super().__init__(list(queues), name=name, connection=store.client)  # pyright: ignore[reportUnknownMemberType]
         # RQ adds a minute to this when it registers; our own heartbeats say exactly how long they are good for.
         self.worker_ttl = 1
         self._time_to_live = int(store.settings.lease_seconds * 2)
@@ -36,10 +37,11 @@ class RegisteredWorker(BaseWorker):
 
     def beat(self, *, busy: bool, tally: int) -> None:
         """Say that we live, and how many runs we have ended since the last beat."""
-        with self.connection.pipeline() as pipeline:
+        connection: Any = self.connection
+        with connection.pipeline() as pipeline:
             # All fields again: the registration may have expired during an outage.
-            fields = self.serialize() | {"state": WorkerStatus.BUSY if busy else WorkerStatus.IDLE}
-            pipeline.hset(self.key, mapping=cast("dict[Any, Any]", fields))
+            fields = cast("dict[str, Any]", self.serialize())  # pyright: ignore[reportUnknownMemberType]
+            pipeline.hset(self.key, mapping=fields | {"state": WorkerStatus.BUSY if busy else WorkerStatus.IDLE})
             for queue in self.queue_names():
                 pipeline.sadd(f"rq:workers:{queue}", self.key)
             pipeline.sadd(self.redis_workers_keys, self.key)
@@ -60,8 +62,18 @@ class RegisteredWorker(BaseWorker):
     def unregister(self) -> None:
         """Disappear from `rq info`."""
         self.register_death()
-        # RQ's own `unsubscribe` tells the thread to stop only after the message that would have woken it: a second lost.
-        if self.pubsub_thread:
-            self.pubsub_thread.stop()
-            self.pubsub.unsubscribe()
-            self.pubsub_thread.join(timeout=1)
+        # RQ's own `unsubscribe` tells the thread to stop only after the message that would have woken it: a second is
+        # lost.
+        thread, pubsub = self.pubsub_thread, cast("Any", self.pubsub)
+        if thread:
+            thread.stop()
+            pubsub.unsubscribe()
+            thread.join(timeout=1)
+
+
+def current_job() -> tuple[str, Any]:
+    """Id and Redis client of the job that a stock `rq worker` executes here. Raises RuntimeError anywhere else."""
+    job = get_current_job()
+    if job is None:
+        raise RuntimeError("Only an RQ worker calls this: use `millstream worker start`, or `rq worker`.")
+    return job.id, job.connection

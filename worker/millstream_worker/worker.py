@@ -294,5 +294,3 @@ class Worker:
         assert self._options.lifeline is not None
         if not os.read(self._options.lifeline, 64):
             raise StopAtOnce
-
-

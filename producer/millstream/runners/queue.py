@@ -44,7 +44,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         session = sessions.current()
         queue = task.queue or self.queue or get_settings().default_queue
         session.use_queue(queue)
-        header = self._header(session, task, queue)
+        header = self._header(session, task)
         queued = _seal(task.name, header, batch, wait_for)
         futures: list[Future[Any]] = [
             Future(run.run_id, run.description, partial(session.live_state, run.run_id), stored=True) for run in queued
@@ -65,7 +65,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
             raise
         return futures
 
-    def _header(self, session: Session, task: "Task[..., Any]", queue: str) -> Header:
+    def _header(self, session: Session, task: "Task[..., Any]") -> Header:
         flow_context = context.FlowRunContext.get()
         task_context = context.TaskRunContext.get()
         if flow_context is None:
