@@ -69,9 +69,24 @@ class Call:
         return await asyncio.to_thread(self.function, *self.arguments)
 
 
+def closing(error: BaseException, steps: Steps[R]) -> Steps[R]:
+    """Do the `steps` that are left after `error`; they block where that closes the generator, which cannot yield then."""
+    return drive(steps) if isinstance(error, GeneratorExit) else (yield from steps)
+
+
 def drive(steps: Steps[R]) -> R:
     """Walk through `steps` in this thread."""
-    return _go_on(steps, lambda: next(steps))
+    try:
+        instruction = next(steps)
+        while True:
+            try:
+                value = instruction.block()
+            except BaseException as error:
+                instruction = steps.throw(error)
+            else:
+                instruction = steps.send(value)
+    except StopIteration as stop:
+        return stop.value
 
 
 async def drive_async(steps: Steps[R]) -> R:
@@ -81,23 +96,9 @@ async def drive_async(steps: Steps[R]) -> R:
         while True:
             try:
                 value = await instruction.suspend()
-            except GeneratorExit as dropped:
-                # Nobody will resume this coroutine. What is left to do must be done without awaiting.
-                return _go_on(steps, lambda error=dropped: steps.throw(error))
-            except BaseException as error:
-                instruction = steps.throw(error)
-            else:
-                instruction = steps.send(value)
-    except StopIteration as stop:
-        return stop.value
-
-
-def _go_on(steps: Steps[R], first: Callable[[], Instruction]) -> R:
-    try:
-        instruction = first()
-        while True:
-            try:
-                value = instruction.block()
+            except GeneratorExit:
+                steps.close()
+                raise
             except BaseException as error:
                 instruction = steps.throw(error)
             else:

@@ -41,10 +41,10 @@ def _steps(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> dri
         runs.enter(run, states.Running())
         yield drivers.Call(recording.flow_run_started, (run,))
         state = yield from _attempt(flow, run, runner)
-    except BaseException:
-        yield drivers.Call(runner.__exit__, sys.exc_info())
+    except BaseException as error:
+        yield from drivers.closing(error, _left(runner, *sys.exc_info()))
         raise
-    yield drivers.Call(runner.__exit__, (None, None, None))
+    yield from _left(runner)
     return (yield from _end(run, state))
 
 
@@ -69,9 +69,13 @@ def _attempt(flow: "Flow[..., Any]", run: FlowRun, runner: "TaskRunner[Any]") ->
             state = yield from _called(flow, run)
             yield from engine.children(context)
     except BaseException as crash:
-        yield from _end(run, outcomes.of_crash(crash))
+        yield from drivers.closing(crash, _end(run, outcomes.of_crash(crash)))
         raise
     return state
+
+
+def _left(runner: "TaskRunner[Any]", kind: Any = None, error: Any = None, traceback: Any = None) -> drivers.Steps[None]:
+    yield drivers.Call(runner.__exit__, (kind, error, traceback))
 
 
 def _called(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:

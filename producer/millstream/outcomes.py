@@ -70,7 +70,7 @@ def of_exception(error: Exception, what: str) -> State[Any]:
 
 def of_crash(error: BaseException) -> State[Any]:
     """The state of a run that an interrupt, an exit or a cancellation ended."""
-    if isinstance(error, asyncio.CancelledError):
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
         message = "The run was cancelled by the runtime environment."
     elif isinstance(error, KeyboardInterrupt):
         message = "The run was interrupted."

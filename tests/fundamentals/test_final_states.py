@@ -1,6 +1,8 @@
 """What the final state of a run is, by what its function returns or raises."""
 
 import asyncio
+import types
+from collections.abc import Coroutine, Generator
 
 import pytest
 
@@ -206,7 +208,7 @@ def test_a_task_that_exits_in_a_runner_is_a_crash(task_runner: TaskRunner) -> No
     assert going_on() == "Crashed"
 
 
-async def test_cancelling_an_async_flow_crashes_it() -> None:
+async def test_cancelling_an_async_flow_crashes_it(caplog: pytest.LogCaptureFixture) -> None:
     """The coroutine ends as cancelled."""
     begun = asyncio.Event()
 
@@ -220,3 +222,29 @@ async def test_cancelling_an_async_flow_crashes_it() -> None:
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    assert "Finished in state Crashed" in caplog.text
+
+
+def test_an_async_flow_that_is_dropped_is_a_crash(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody can await it any more, but its end is told."""
+
+    begun = False
+
+    @flow
+    async def waiting() -> None:
+        nonlocal begun
+        begun = True
+        await asyncio.Event().wait()
+
+    @types.coroutine
+    def begin(coroutine: Coroutine) -> Generator:
+        while (pending := coroutine.send(None)) and not begun:
+            yield pending
+
+    async def drop() -> None:
+        coroutine = waiting()
+        await begin(coroutine)
+        coroutine.close()
+
+    asyncio.run(drop())
+    assert "Finished in state Crashed" in caplog.text
