@@ -7,7 +7,7 @@ depth and at no cost of its own.
 import copyreg
 import threading
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from millstream.futures import Future
 from millstream_shared import errors, records, values
@@ -23,13 +23,12 @@ def encode(task_name: str, parameters: dict[str, Any], wait_for: Sequence[Any]) 
 
     Raises UnpicklableArgument, naming the one that cannot be sent.
     """
-    _found.upstream = list[str]()
+    upstream = _found.upstream = list[str]()
     try:
-        body = values.dumps((parameters, wait_for) if wait_for else parameters)
+        body = values.dumps((parameters, wait_for))
     except Exception as failure:
         raise _unpicklable(task_name, parameters, failure) from failure
     # A second try of the pickling, by cloudpickle, finds the same futures again.
-    upstream = cast("list[str]", _found.upstream)
     return body, list(dict.fromkeys(upstream)) if upstream else []
 
 
@@ -37,10 +36,9 @@ def decode(envelope: Envelope, upstream: dict[str, bytes]) -> tuple[dict[str, An
     """Parameters and `wait_for` again. Their futures take the outcomes in `upstream`: stored records, by run id."""
     _found.records = upstream
     try:
-        content: Any = values.loads(envelope.body)
+        return values.loads(envelope.body)
     finally:
         _found.records = {}
-    return (content, ()) if type(content) is dict else content
 
 
 def _unpicklable(task_name: str, parameters: dict[str, Any], failure: Exception) -> errors.UnpicklableArgument:

@@ -1,26 +1,59 @@
-"""What the tutorial's tests run on: each task runner in turn, and a process that records nothing."""
+"""What the tutorial's tests run on: each task runner in turn, over a real server and a real worker."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 
-from millstream import recording
-from millstream.task_runners import SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from millstream import sessions
+from millstream.task_runners import QueueTaskRunner, SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from millstream_shared import settings
+from tests.harness import keys
+from tests.harness.servers import RealServer, find_valkey
+
+RUNNERS = {"queue": QueueTaskRunner, "threads": ThreadPoolTaskRunner, "sequential": SequentialTaskRunner}
+
+
+@pytest.fixture(scope="session")
+def _served() -> Iterator[str]:
+    """The URL of a server with a worker, for all tests of this process."""
+    server = RealServer(find_valkey()).start()
+    # The worker finds the functions of the test modules where pytest found them.
+    environment = os.environ | {
+        "MILLSTREAM_REDIS_URL": server.url,
+        "MILLSTREAM_LOGGING_LEVEL": "CRITICAL",
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+    }
+    worker = subprocess.Popen([sys.executable, "-m", "millstream_worker"], env=environment)
+    yield server.url
+    sessions.close_current()
+    worker.send_signal(signal.SIGTERM)
+    try:
+        assert worker.wait(20) == 0
+        keys.audit(server)
+    finally:
+        worker.kill()
+        server.discard()
 
 
 @pytest.fixture(autouse=True)
-def _in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Flows use threads unless they say otherwise, and no server is needed."""
+def _on_the_server(_served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flows record on the server, and use threads unless they say otherwise."""
+    monkeypatch.setenv("MILLSTREAM_REDIS_URL", _served)
     monkeypatch.setenv("MILLSTREAM_DEFAULT_TASK_RUNNER", "threads")
-    for name in ("flow_run_started", "flow_run_finished", "run_finished"):
-        monkeypatch.setattr(recording, name, lambda *_: None)
+    settings.get_settings.cache_clear()
 
 
-@pytest.fixture(params=["threads", "sequential"])
+@pytest.fixture(params=["queue", "threads", "sequential"])
 def task_runner(request: pytest.FixtureRequest) -> TaskRunner:
     """Each task runner, for rules that hold under all of them."""
-    return {"threads": ThreadPoolTaskRunner, "sequential": SequentialTaskRunner}[request.param]()
+    return RUNNERS[request.param]()
 
 
-@pytest.fixture(params=["threads"])
+@pytest.fixture(params=["queue", "threads"])
 def concurrent_runner(request: pytest.FixtureRequest) -> TaskRunner:
     """Each task runner that executes several runs at once."""
-    return {"threads": ThreadPoolTaskRunner}[request.param]()
+    return RUNNERS[request.param]()
