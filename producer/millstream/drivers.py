@@ -70,7 +70,7 @@ class Call:
 
 
 def closing(error: BaseException, steps: Steps[R]) -> Steps[R]:
-    """Do the `steps` that are left after `error`; they block where that closes the generator, which cannot yield then."""
+    """Do the `steps` left after `error`; they block where that closes the generator, which cannot yield then."""
     return drive(steps) if isinstance(error, GeneratorExit) else (yield from steps)
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from millstream import dependencies, flow_engine, functions, names, runs, task_runners, validation
 from millstream.options import FlowKeywords, FlowOptions
@@ -11,6 +11,7 @@ from millstream_shared import states
 from millstream_shared.states import State
 
 P = ParamSpec("P")
+Rest = ParamSpec("Rest")
 R = TypeVar("R", covariant=True)
 
 
@@ -60,6 +61,16 @@ class Flow(functions.Function[P, R, FlowOptions]):
     @functools.cached_property
     def _validator(self) -> validation.Validator:
         return validation.Validator(self.fn, self.parameters)
+
+    if TYPE_CHECKING:
+        # For type checkers: on an instance the first parameter is given.
+        @overload
+        def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+        @overload
+        def __get__(
+            self: "Flow[Concatenate[Any, Rest], R]", instance: object, owner: type[Any] | None = None
+        ) -> "Flow[Rest, R]": ...
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any: ...
 
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...

@@ -1,7 +1,7 @@
 """Tasks: functions whose calls are runs, and can be handed to a task runner to run beside each other."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from millstream import context, dependencies, engine, functions
 from millstream.futures import Future, FutureList
@@ -12,6 +12,7 @@ from millstream_shared import errors, states
 from millstream_shared.states import State
 
 P = ParamSpec("P")
+Rest = ParamSpec("Rest")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
 
@@ -51,6 +52,16 @@ class Task(functions.Function[P, R, TaskOptions]):
     def with_options(self, **given: Unpack[TaskKeywords]) -> "Task[P, R]":
         """A copy with other options; those not given stay. Tags replace the old ones."""
         return self._derived(self.options.updated(**given))
+
+    if TYPE_CHECKING:
+        # For type checkers: on an instance the first parameter is given.
+        @overload
+        def __get__(self, instance: None, owner: type[Any] | None = None) -> Self: ...
+        @overload
+        def __get__(
+            self: "Task[Concatenate[Any, Rest], R]", instance: object, owner: type[Any] | None = None
+        ) -> "Task[Rest, R]": ...
+        def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any: ...
 
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
