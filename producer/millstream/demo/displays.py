@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
@@ -24,7 +25,7 @@ class Bars(Display):
     """A bar for each task and one for all, gone when it is over: the table of the run then says the same."""
 
     def __init__(self, console: Console, expected: Mapping[str, int]) -> None:
-        self._progress = Progress(
+        self._progress = _Bars(
             TextColumn("  {task.description}"),
             BarColumn(None),
             _Counts(_fixed(11)),
@@ -60,6 +61,23 @@ class Bars(Display):
         # A run whose worker died may have left children behind that are then run twice.
         total = max(self._progress.tasks[bar].total or 0, count.ended)
         self._progress.update(bar, completed=count.ended, total=total, failed=count.failed)
+
+
+class _Bars(Progress):
+    """Leaves the last columns free: a terminal writes `^C` there, which on a full line would begin another one."""
+
+    def get_renderable(self) -> RenderableType:
+        return _Narrow(super().get_renderable())
+
+
+@dataclass(frozen=True, slots=True)
+class _Narrow:
+    """Something, in three columns less than there are."""
+
+    content: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        return console.render(self.content, options.update_width(max(options.max_width - 3, 1)))
 
 
 class _Counts(ProgressColumn):
@@ -126,11 +144,13 @@ class Lines(Display):
         self._next = now + _SECONDS_BETWEEN_LINES
         count = _together(counts)
         passed = now - self._began
-        failed = f", {count.failed:,} failed" if count.failed else ""
-        rate = count.ended / passed
-        left = f", {max(self._total - count.ended, 0) / rate:,.0f} s left" if rate else ""
-        line = f"{passed:5.1f} s  {count.ended:,} of {self._total:,} runs{failed}, {rate:,.0f}/s{left}"
-        self._console.print(line, highlight=False, markup=False)
+        line = f"{passed:5.1f} s  {count.ended:,} of {self._total:,} runs"
+        if count.failed:
+            line += f", {count.failed:,} failed"
+        if count.ended:
+            rate = count.ended / passed
+            line += f", {rate:,.0f}/s, {max(self._total - count.ended, 0) / rate:,.0f} s left"
+        self._console.print(line, markup=False)
 
 
 def _together(counts: Mapping[str, Count]) -> Count:

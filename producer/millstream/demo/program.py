@@ -22,9 +22,10 @@ def run(paths: list[str], root: Path, *, quiet: bool) -> int:
     how far it was, and ServiceError when the server does not answer.
     """
     if quiet:
-        # Less strict than the workers: that a queue has no worker must be seen. How the flow run ends is said below.
+        # Less strict than the workers: that a queue has no worker must be seen. How the runs end is reported below.
         logging.getLogger("millstream").setLevel(logging.WARNING)
-        logging.getLogger("millstream.flow_runs").setLevel(logging.CRITICAL)
+        for name in ("millstream.flow_runs", "millstream.task_runs"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     console = _console()
     expected = analysis.expected_runs(len(paths))
     _say_what(console, len(paths), expected.total(), root)

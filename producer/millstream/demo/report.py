@@ -154,7 +154,15 @@ def _heading(console: Console, text: str) -> None:
 
 
 def _print(console: Console, what: RenderableType, indent: int = 2) -> None:
-    console.print(Padding(what, (0, 0, 0, indent), expand=False), width=_width(console))
+    padded = Padding(what, (0, 0, 0, indent), expand=False)
+    if console.is_terminal:
+        console.print(padded, width=_width(console))
+        return
+    # The blanks with which tables are filled up would disturb whoever reads this from a file.
+    with console.capture() as captured:
+        console.print(padded, width=_width(console))
+    for line in captured.get().splitlines():
+        console.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def _width(console: Console) -> int:

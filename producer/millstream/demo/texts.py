@@ -29,14 +29,15 @@ class NotText(Exception):
 
 
 class TooLarge(Exception):
-    """The file at `path` has `size` bytes, more than the demo reads."""
+    """The file at `path` has `size` bytes, more than the demo reads; `reason` says so."""
 
     def __init__(self, path: str, size: int) -> None:
         self.path, self.size = path, size
+        self.reason = f"{size:,} bytes, the limit is {LARGEST:,}"
         super().__init__(path, size)
 
     def __str__(self) -> str:
-        return f"{self.path!r} has {self.size:,} bytes, the demo reads files of up to {LARGEST:,}"
+        return f"{self.path!r} is too large: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
