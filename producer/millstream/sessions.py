@@ -5,17 +5,18 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from millstream import embedded
+from millstream import embedded, recording
 from millstream.futures import Future
 from millstream.local_workers import LocalWorkers
 from millstream.recording import Recorder
 from millstream.watching import Watcher
 from millstream_shared import ids, records
 from millstream_shared.settings import Settings, get_settings
-from millstream_shared.states import Pending, Running, State
+from millstream_shared.states import Cancelled, Pending, Running, State
 from millstream_shared.store import Store
 
 _logger = logging.getLogger("millstream.sessions")
@@ -82,6 +83,14 @@ class Session:
             future.complete(partial(_state_of, future.run_id, found))
         else:
             self.watcher.watch([future])
+
+    def withdraw(self, futures: Iterable[Future[Any]]) -> None:
+        """End those queued runs that no worker has begun, as Cancelled."""
+        cancelled: State[Any] = Cancelled(message="The flow run was interrupted before a worker began this run.")
+        now = time.time()
+        self.store.withdraw(
+            [recording.record_of_withdrawn(future.run_id, future.name, cancelled, now) for future in futures]
+        )
 
     def live_state(self, run_id: str) -> State[Any]:
         """The latest state of a run, as the store knows it now."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from millstream import arguments, context, sessions
+from millstream.context import Submitted
 from millstream.futures import Future
 from millstream.runners import nesting
 from millstream.runners.base import TaskRunner
@@ -29,6 +30,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
 
     def __init__(self, queue: str | None = None) -> None:
         self.queue = queue
+        self._submitted = Submitted()
 
     def configuration(self) -> dict[str, Any]:
         """The keyword arguments that make an equal runner."""
@@ -63,7 +65,14 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         except BaseException:
             session.watcher.forget(futures)
             raise
+        self._submitted.extend(futures)
         return futures
+
+    def stop(self, abandon: bool) -> None:
+        """With `abandon`, end the runs that no worker has begun: their flow run was interrupted, nobody wants them."""
+        pending = self._submitted.pending() if abandon else []
+        if pending:
+            sessions.current().withdraw(pending)
 
     def _header(self, session: Session, task: "Task[..., Any]") -> Header:
         flow_context = context.FlowRunContext.get()
