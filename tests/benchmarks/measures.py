@@ -1,0 +1,198 @@
+"""The measurements, each a function that gives a number or a few."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rq import Queue
+
+from millstream import sessions
+from millstream_shared import settings
+from tests.benchmarks import harness, workloads
+from tests.harness import eventually
+from tests.harness.servers import RealServer
+
+
+def use(over: RealServer) -> None:
+    """Have this process submit to `over`."""
+    sessions.close_current()
+    os.environ["MILLSTREAM_REDIS_URL"] = over.url
+    settings.get_settings.cache_clear()
+
+
+def median(measure: Callable[[], float], times: int) -> float:
+    return statistics.median(measure() for _ in range(times))
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    """p50, p95 and p99 in milliseconds."""
+    ordered = sorted(seconds)
+    return {f"p{p}": round(ordered[int(len(ordered) * p / 100)] * 1000, 3) for p in (50, 95, 99)}
+
+
+# -- millstream
+
+
+def throughput(over: RealServer, processes: int, n: int, times: int) -> float:
+    """No-op tasks per second, from the map to the last result read."""
+    use(over)
+    with harness.millstream_worker(over, processes):
+        workloads.mapped(1000)
+        return median(lambda: n / workloads.mapped(n)["total"], times)
+
+
+def cost_by_size(over: RealServer, sizes: tuple[int, ...]) -> dict[str, float]:
+    """Microseconds per task for maps of different size; small ones are measured several times."""
+    use(over)
+    with harness.millstream_worker(over):
+        workloads.mapped(1000)
+        return {
+            str(n): round(median(lambda n=n: workloads.mapped(n)["total"] / n * 1e6, max(1, min(7, 50_000 // n))), 1)
+            for n in sizes
+        }
+
+
+def latency(over: RealServer, n: int) -> dict[str, float]:
+    """Milliseconds from submit to result on an idle system."""
+    use(over)
+    with harness.millstream_worker(over):
+        workloads.one_by_one(100)
+        return percentiles(workloads.one_by_one(n))
+
+
+def enqueue_rates(over: RealServer, n: int) -> dict[str, float]:
+    """Runs queued per second, by one map and by single submits."""
+    use(over)
+    with harness.millstream_worker(over):
+        workloads.mapped(1000)
+        by_map = median(lambda: n / workloads.mapped(n)["submit"], 3)
+        by_submit = n / 5 / workloads.only_submitted(n // 5)["submit"]
+    return {"map": by_map, "submit": by_submit}
+
+
+def commands_per_task(over: RealServer, n: int) -> float:
+    """Commands that all clients send for one mapped task, over its whole life."""
+    use(over)
+    with harness.millstream_worker(over):
+        workloads.mapped(1000)
+        with harness.Commands(over) as commands:
+            workloads.mapped(n)
+        return commands.count / n
+
+
+def bytes_per_run(over: RealServer, n: int) -> dict[str, float]:
+    """Server memory for a queued and for a finished no-op run."""
+    use(over)
+    client = over.client()
+    workloads_of = [sys.executable, "-c", f"from tests.benchmarks.workloads import mapped; mapped({n})"]
+    before = harness.used_memory(client)
+    with harness.process(workloads_of, over.url, over.folder):
+        eventually(lambda: client.llen("rq:queue:default") == n, 30)
+        queued = harness.used_memory(client) - before
+        with harness.millstream_worker(over):
+            eventually(lambda: client.llen("rq:queue:default") == 0, 60)
+            eventually(lambda: not list(client.scan_iter("ms:held:worker*", count=10_000)), 30)
+    eventually(lambda: client.dbsize() < 20, 30)
+    return {"queued": queued / n, "finished": (harness.used_memory(client) - before) / n}
+
+
+def worker_memory(over: RealServer) -> dict[str, float]:
+    """Megabytes of a worker with one child process, idle and after 20,000 tasks."""
+    use(over)
+    with harness.millstream_worker(over) as worker:
+
+        def megabytes() -> float:
+            return sum(harness.resident_megabytes(pid) for pid in (worker.pid, *harness.children(worker.pid)))
+
+        workloads.mapped(10)
+        idle = megabytes()
+        for _ in range(2):
+            workloads.mapped(10_000)
+        return {"idle": idle, "used": megabytes()}
+
+
+HELLO = """
+from millstream import flow, task
+
+@task
+def hello(name):
+    return f"hello {name}"
+
+@flow
+def hello_flow():
+    return hello.submit("world").result()
+
+if __name__ == "__main__":
+    print(hello_flow())
+"""
+
+
+def cold_start(times: int) -> float:
+    """Seconds for `python hello_flow.py`, embedded server and worker included, process start to process end."""
+    with tempfile.TemporaryDirectory(prefix="ms-") as folder:
+        script = Path(folder) / "hello_flow.py"
+        script.write_text(HELLO)
+        environment = os.environ | {"MILLSTREAM_HOME": f"{folder}/home", "MILLSTREAM_LOGGING_LEVEL": "INFO"}
+        environment.pop("MILLSTREAM_REDIS_URL", None)
+
+        def start() -> float:
+            began = time.perf_counter()
+            output = subprocess.run(
+                [sys.executable, str(script)], env=environment, capture_output=True, check=True, text=True
+            )
+            took = time.perf_counter() - began
+            assert output.stdout == "hello world\n"
+            # The server ends a moment after its last user: each start is to be a cold one.
+            eventually(lambda: not (Path(folder) / "home" / "server.sock").exists())
+            return took
+
+        return median(start, times)
+
+
+# -- raw RQ
+
+
+def rq_throughput(over: RealServer, kind: str, workers: int, n: int) -> dict[str, float]:
+    """Jobs per second from the first enqueue to the last result read, and enqueued per second."""
+    queue = Queue("default", connection=over.client())
+    with harness.rq_workers(over, kind, workers):
+        for _ in range(10):
+            queue.enqueue(workloads.nothing, 0).latest_result(timeout=10)
+        began = time.perf_counter()
+        jobs = [queue.enqueue(workloads.nothing, number) for number in range(n)]
+        enqueued = time.perf_counter()
+        results = [_result_of(job) for job in jobs]
+        ended = time.perf_counter()
+        assert results == list(range(n))
+    return {"rate": n / (ended - began), "enqueue": n / (enqueued - began)}
+
+
+def rq_latency(over: RealServer, kind: str, n: int) -> dict[str, float]:
+    """Milliseconds from enqueue to result, waiting with RQ's own blocking read."""
+    queue = Queue("default", connection=over.client())
+    took: list[float] = []
+    with harness.rq_workers(over, kind):
+        for number in range(n + 10):
+            began = time.perf_counter()
+            assert _result_of(queue.enqueue(workloads.nothing, number)) == number
+            took.append(time.perf_counter() - began)
+    return percentiles(took[10:])
+
+
+def rq_commands_per_job(over: RealServer, n: int) -> float:
+    """Commands that all clients send for one job."""
+    with harness.Commands(over) as commands:
+        rq_throughput(over, "rq.SimpleWorker", 1, n)
+    return commands.count / n
+
+
+def _result_of(job: Any) -> Any:
+    result = job.latest_result(timeout=60)
+    assert result is not None
+    return result.return_value
