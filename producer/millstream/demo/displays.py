@@ -39,6 +39,7 @@ class Bars(Display):
         )
         self._bars = {name: self._add(name, runs) for name, runs in expected.items()}
         self._bars[_ALL] = self._add(_ALL, sum(expected.values()))
+        self._stopwatch = _Stopwatch()
 
     def __enter__(self) -> Display:
         self._progress.start()
@@ -49,18 +50,20 @@ class Bars(Display):
 
     def show(self, counts: Mapping[str, Count]) -> None:
         """Move the bars."""
-        for name, count in {**counts, _ALL: _together(counts)}.items():
+        together = _together(counts)
+        seconds = self._stopwatch.seconds(together)
+        for name, count in {**counts, _ALL: together}.items():
             if name in self._bars:
-                self._move(self._bars[name], count)
+                self._move(self._bars[name], count, count.ended / seconds if seconds else 0.0)
         self._progress.refresh()
 
     def _add(self, name: str, runs: int) -> TaskID:
-        return self._progress.add_task(name, total=runs, failed=0)
+        return self._progress.add_task(name, total=runs, failed=0, rate=0.0)
 
-    def _move(self, bar: TaskID, count: Count) -> None:
+    def _move(self, bar: TaskID, count: Count, rate: float) -> None:
         # A run whose worker died may have left children behind that are then run twice.
         total = max(self._progress.tasks[bar].total or 0, count.ended)
-        self._progress.update(bar, completed=count.ended, total=total, failed=count.failed)
+        self._progress.update(bar, completed=count.ended, total=total, failed=count.failed, rate=rate)
 
 
 class _Bars(Progress):
@@ -96,21 +99,23 @@ class _Failed(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """Runs a second, since the beginning: what a moment brings jumps up and down too much to be read."""
+    """Runs a second, since the first one: what a moment brings jumps up and down too much to be read."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed / task.elapsed:,.0f}/s" if task.completed and task.elapsed else "", "cyan")
+        rate: float = task.fields["rate"]
+        return Text(f"{rate:,.0f}/s" if rate else "", "cyan")
 
 
 class _TimeLeft(ProgressColumn):
     """`0:12 left`, if it goes on at this rate."""
 
     def render(self, task: Task) -> Text:
+        rate: float = task.fields["rate"]
         if task.finished:
             return Text("done", "green")
-        if not task.completed or not task.elapsed:
+        if not rate:
             return Text()
-        minutes, seconds = divmod(round((task.remaining or 0) * task.elapsed / task.completed), 60)
+        minutes, seconds = divmod(round((task.remaining or 0) / rate), 60)
         return Text(f"{minutes}:{seconds:02} left")
 
 
@@ -125,8 +130,8 @@ class Lines(Display):
     def __init__(self, console: Console, expected: Mapping[str, int]) -> None:
         self._console = console
         self._total = sum(expected.values())
-        self._began = 0.0
-        self._next = 0.0
+        self._stopwatch = _Stopwatch()
+        self._began = self._next = 0.0
 
     def __enter__(self) -> Display:
         self._began = time.monotonic()
@@ -139,18 +144,32 @@ class Lines(Display):
     def show(self, counts: Mapping[str, Count]) -> None:
         """Write a line, if it is time for one."""
         now = time.monotonic()
+        count = _together(counts)
+        seconds = self._stopwatch.seconds(count)
         if now < self._next:
             return
         self._next = now + _SECONDS_BETWEEN_LINES
-        count = _together(counts)
-        passed = now - self._began
-        line = f"{passed:5.1f} s  {count.ended:,} of {self._total:,} runs"
+        line = f"{now - self._began:5.1f} s  {count.ended:,} of {self._total:,} runs"
         if count.failed:
             line += f", {count.failed:,} failed"
-        if count.ended:
-            rate = count.ended / passed
+        if count.ended and seconds:
+            rate = count.ended / seconds
             line += f", {rate:,.0f}/s, {max(self._total - count.ended, 0) / rate:,.0f} s left"
         self._console.print(line, markup=False)
+
+
+class _Stopwatch:
+    """Goes from the last time that nothing had ended: how long workers take to start says nothing about the runs."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def seconds(self, count: Count) -> float:
+        """How long it has run by now."""
+        now = time.monotonic()
+        if not count.ended:
+            self._since = now
+        return now - self._since
 
 
 def _together(counts: Mapping[str, Count]) -> Count:

@@ -4,15 +4,15 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from millstream import State, sessions
-from millstream.demo import analysis, displays, figures, glyphs, progress, report
+from millstream.demo import analysis, displays, figures, glyphs, report
 from millstream.demo.operations import OPERATIONS
 from millstream.demo.progress import Watch
 from millstream.demo.totals import Totals
+from millstream_shared.records import Record
 
 
 def run(paths: list[str], root: Path, *, quiet: bool) -> int:
@@ -64,11 +64,12 @@ def _say_interrupted(console: Console, run_id: str, expected: int) -> None:
         return
     # Whoever interrupts does not want to wait for a server that may be away.
     sessions.current().store.give_up_soon()
-    ended = sum(count.ended for count in progress.count(_records(run_id)).values())
-    console.print(f"Interrupted: {ended:,} of {glyphs.counted(expected, 'task run')} had ended.")
+    # Those that were withdrawn from their queue have ended too, but never began.
+    done = sum(run.kind == "task" and None not in (run.started, run.ended) for run in _records(run_id))
+    console.print(f"Interrupted: {done:,} of {glyphs.counted(expected, 'task run')} were done.")
 
 
-def _records(run_id: str) -> list[Any]:
+def _records(run_id: str) -> list[Record]:
     return list(sessions.current().store.tree(run_id))
 
 
