@@ -42,6 +42,12 @@ class Ended:
         """A duration that the program measured and told."""
         return float(self.said(label))
 
+    def seconds_at_work(self) -> float:
+        """The same without the start: what passes before the first task run depends on how busy the machine is."""
+        flows = [record.created for record in self.records if record.kind == "flow"]
+        tasks = [record.started for record in self.records if record.kind == "task" and record.started]
+        return self.seconds() - (min(tasks) - min(flows))
+
     def runs_of(self, *functions: str) -> list[Record]:
         """The records of all runs of these tasks and flows, by name, in the order in which they began."""
         found = [record for record in self.records if record.function_name in functions]

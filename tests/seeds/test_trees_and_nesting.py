@@ -13,7 +13,7 @@ def test_an_async_flow_walks_a_tree(programs: Programs):
     assert sorted(printed) == sorted(_BOTTOM_UP)
     for parent, children in (("root", "AB"), ("A", ("A1", "A2")), ("B", ("B1", "B2"))):
         assert all(printed.index(parent) < printed.index(child) for child in children)
-    assert 1.5 <= ended.seconds() < 3.5
+    assert ended.seconds() >= 1.5  # half a second for each of three levels
     assert most_at_once(ended.runs_of("process-single-node")) == 4
     assert ended.states_of("process-tree", "process-single-node", "main-tree-processor") == [StateType.COMPLETED] * 15
 
