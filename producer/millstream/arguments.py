@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from millstream import sessions
 from millstream.futures import Future
 from millstream_shared import errors, records, values
 from millstream_shared.envelopes import Envelope
@@ -71,8 +72,6 @@ def _restore(run_id: str, name: str, state: State[Any] | None) -> Future[Any]:
     if stored:
         future.complete(lambda: records.decode(run_id, stored).state)
     else:
-        from millstream import sessions  # it needs a server, which most who import this do not
-
         sessions.current().follow(future)
     return future
 

@@ -6,12 +6,15 @@ Nothing here is awaited on a user's event loop, so a flow that blocks its loop i
 import logging
 import threading
 from collections import deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from millstream import sessions
 from millstream_shared import errors, records
 from millstream_shared.records import Record
 from millstream_shared.states import State, StateType
-from millstream_shared.store import Store
+
+if TYPE_CHECKING:
+    from millstream_shared.store import Store
 
 _logger = logging.getLogger("millstream.recording")
 _LARGEST_BATCH = 500
@@ -19,16 +22,12 @@ _LARGEST_BATCH = 500
 
 def flow_run_started(flow_run: Any) -> None:
     """Record that a flow run is Running, held by this process. Raises RedisUnavailable if there is no server."""
-    from millstream import sessions
-
     session = sessions.current()
     session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, flow_run.state), True)])
 
 
 def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
     """Record how a flow run ended, after the runs within it that are still on their way to the store."""
-    from millstream import sessions
-
     session = sessions.current()
     session.recorder.flush()
     session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, state), False)])
@@ -36,8 +35,6 @@ def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
 
 def run_finished(run: Any, state: State[Any]) -> None:
     """Record how a task run in this process ended; returns at once."""
-    from millstream import sessions
-
     session = sessions.current()
     session.recorder.add(run.run_id, record_of_task(run, state, worker=session.owner, attempt=1, with_value=False))
 
@@ -132,7 +129,7 @@ def _encoded(state: State[Any], name: str, with_value: bool) -> tuple[State[Any]
 class Recorder:
     """Writes records in the order they were added, many in one call."""
 
-    def __init__(self, store: Store, owner: str) -> None:
+    def __init__(self, store: "Store", owner: str) -> None:
         self._store = store
         self._owner = owner
         self._waiting: deque[tuple[str, bytes, bool]] = deque()

@@ -1,57 +1,17 @@
 """The store: everything that is kept in Redis, each atomic step one method."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from millstream_shared import connections, errors, keys, records, rq_queue, scripts
+from millstream_shared.claims import Claim, Orphan, QueuedRun, Reaped
 from millstream_shared.records import Record
 from millstream_shared.settings import Settings
 
 _LARGEST_CALL = 500
 """Runs in one script call: about 2 ms during which the server does nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
-class QueuedRun:
-    """A run on its way to a queue. `upstream` are the ids, joined together, of the runs that must end before it."""
-
-    run_id: str
-    description: str
-    payload: bytes
-    upstream: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A run that a worker holds. `attempt` is the fencing token: with another one, nothing can be settled."""
-
-    run_id: str
-    attempt: int
-    is_async: bool
-    crashes: int
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """A run whose owner died, now held by the reaper to be settled; `content` is its payload, or a flow's record."""
-
-    run_id: str
-    attempt: int
-    content: bytes
-    is_flow: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Reaped:
-    """What became of the runs of one dead owner."""
-
-    owner: str
-    put_back: int
-    orphans: list[Orphan]
 
 
 class Store:

@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from millstream_shared.store import Claim
+from millstream_shared.claims import Claim
 from millstream_worker import channels
 
 

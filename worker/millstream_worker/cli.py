@@ -47,29 +47,28 @@ def start(
 
     The first signal lets running tasks end and hands back the rest; a second one hands back everything at once.
     """
-    # Only now: asking for help should not take the time that these take to import.
-    from millstream import sessions
-    from millstream_shared import errors
+    # Only now: asking for help should not take the time that these take to import. And the first child before the
+    # rest: its interpreter starts while this one imports what only a worker needs.
+    from millstream_shared import errors, ids
     from millstream_shared.settings import get_settings
     from millstream_worker import worker_logging
-    from millstream_worker.worker import Options, Worker
+    from millstream_worker.crews import Crew
 
-    worker_logging.set_up(quiet=lifeline is not None)
     if os.getcwd() not in sys.path:
         # Tasks are found where the worker is started, as with `rq worker`.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+    crew = Crew(processes or os.cpu_count() or 1, threads)
     try:
         settings = get_settings()
+        worker_logging.set_up(quiet=lifeline is not None)
+        crew.start(ids.new_owner_id("worker"))
+        from millstream import sessions
+        from millstream_worker.worker import Options, Worker
+
         store = sessions.open_store(settings, outage_seconds=float("inf"))
         store.ping()
     except errors.MillstreamError as problem:
+        crew.kill()
         raise click.ClickException(str(problem)) from problem
-    options = Options(
-        queues=queues or (settings.default_queue,),
-        processes=processes or os.cpu_count() or 1,
-        threads=threads,
-        burst=burst,
-        grace_seconds=grace,
-        lifeline=lifeline,
-    )
-    sys.exit(Worker(store, options).run())
+    options = Options(queues=queues or (settings.default_queue,), burst=burst, grace_seconds=grace, lifeline=lifeline)
+    sys.exit(Worker(store, options, crew).run())

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from millstream_shared.store import Claim
+from millstream_shared.claims import Claim
 from millstream_worker import channels
 from millstream_worker.children import ChildProcess
 from millstream_worker.outcomes import Outcome
@@ -33,18 +33,20 @@ class News:
 class Crew:
     """`processes` children with `threads` each; the second and later ones are started when the one before is ready.
 
+    `selector` waits for what they say, beside whatever the worker registers with it; `worker` is its name.
+
     A *suspect* is a run under which processes have died so often that one more death decides: it gets a process of its
     own, so that no innocent run shares its fate.
     """
 
-    def __init__(self, processes: int, threads: int, selector: selectors.BaseSelector) -> None:
-        self._processes = processes
-        self._threads = threads
-        self._selector = selector
+    def __init__(self, processes: int, threads: int) -> None:
+        self.processes = processes
+        self.threads = threads
+        self.selector = selectors.DefaultSelector()
         self._children: list[ChildProcess] = []
         self._suspects: deque[Claim] = deque()
         self._failed_starts = 0
-        self._worker = ""
+        self.worker = ""
 
     # -- what a worker asks
 
@@ -82,7 +84,7 @@ class Crew:
 
     def start(self, worker: str) -> None:
         """Start the first child; `worker` is the name under which runs are recorded."""
-        self._worker = worker
+        self.worker = worker
         self._start_child()
 
     def assign(self, claims: Sequence[Claim], suspects: Sequence[Claim] = ()) -> None:
@@ -130,7 +132,7 @@ class Crew:
     def kill(self) -> None:
         """End all children at once, and forget what they did."""
         for child in list(self._children):
-            self._selector.unregister(child.channel)
+            self.selector.unregister(child.channel)
             child.kill()
             child.channel.close()
         self._children.clear()
@@ -159,7 +161,7 @@ class Crew:
             elif kind == channels.READY:
                 child.is_ready = True
                 self._failed_starts = 0
-                if len(self._children) < self._processes:
+                if len(self._children) < self.processes:
                     self._start_child()
         if not child.claims:
             child.has_suspect = False
@@ -172,11 +174,11 @@ class Crew:
         """Have the selector say when a child that could not take all that was sent can take more."""
         for child in self._children:
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.channel.has_unsent else 0)
-            if self._selector.get_key(child.channel).events != events:
-                self._selector.modify(child.channel, events, child)
+            if self.selector.get_key(child.channel).events != events:
+                self.selector.modify(child.channel, events, child)
 
     def _bury(self, child: ChildProcess, news: News) -> None:
-        self._selector.unregister(child.channel)
+        self.selector.unregister(child.channel)
         self._children.remove(child)
         news.lost += child.claims
         news.deaths.append(child.cause_of_death())
@@ -188,9 +190,9 @@ class Crew:
         self._start_child()
 
     def _start_child(self) -> None:
-        child = ChildProcess(self._threads, self._worker)
+        child = ChildProcess(self.threads, self.worker)
         self._children.append(child)
-        self._selector.register(child.channel, selectors.EVENT_READ, child)
+        self.selector.register(child.channel, selectors.EVENT_READ, child)
 
     def _open(self) -> list[ChildProcess]:
         """The children that may be given runs: one is kept free while a suspect waits."""

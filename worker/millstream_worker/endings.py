@@ -4,10 +4,10 @@ import time
 from dataclasses import replace
 
 from millstream_shared import envelopes, errors, records
+from millstream_shared.claims import Orphan
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
-from millstream_shared.store import Orphan
 from millstream_worker.outcomes import Outcome
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from millstream import sessions
-from millstream.sessions import Session
+from millstream.store_session import Session
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
 from millstream_worker import rq_worker

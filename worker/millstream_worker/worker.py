@@ -12,18 +12,15 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
-import structlog
-
 from millstream_shared import connections, errors, ids
-from millstream_shared.store import Orphan, Store
-from millstream_worker import endings
+from millstream_shared.claims import Orphan
+from millstream_shared.store import Store
+from millstream_worker import endings, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.paces import Pace
 from millstream_worker.rq_worker import RegisteredWorker
-
-_log = structlog.get_logger("millstream.worker")
 
 _BELL_SECONDS = 1.0
 _ASYNC_ONLY_SECONDS = 0.1
@@ -35,8 +32,6 @@ class Options:
     """How a worker works. `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once."""
 
     queues: tuple[str, ...]
-    processes: int
-    threads: int
     burst: bool = False
     grace_seconds: float = 60.0
     lifeline: int | None = None
@@ -47,18 +42,18 @@ class StopAtOnce(BaseException):
 
 
 class Worker:
-    """Serves queues until it is told to stop.
+    """Serves queues, with a crew that has been started, until it is told to stop.
 
     After SIGTERM or SIGINT it claims nothing more, hands back what has not begun, and ends when what runs has ended or
     `grace_seconds` have passed. A second signal makes it hand back everything at once.
     """
 
-    def __init__(self, store: Store, options: Options) -> None:
+    def __init__(self, store: Store, options: Options, crew: Crew) -> None:
         self._store = store
         self._options = options
-        self._name = ids.new_owner_id("worker")
-        self._selector = selectors.DefaultSelector()
-        self._crew = Crew(options.processes, options.threads, self._selector)
+        self._name = crew.worker
+        self._selector = crew.selector
+        self._crew = crew
         self._bell = Bell(store, options.queues, _BELL_SECONDS)
         self._pace = Pace()
         self._rq: RegisteredWorker | None = None
@@ -72,7 +67,6 @@ class Worker:
 
     def run(self) -> int:
         """Work until told to stop; in burst mode, until the queues are empty. Gives the exit status."""
-        self._crew.start(self._name)
         self._listen_for_signals()
         try:
             self._register()
@@ -80,7 +74,7 @@ class Worker:
                 self._turn()
             return 0
         except (errors.ServiceError, CannotStart) as fatal:
-            _log.error("worker stops", reason=str(fatal))
+            worker_logging.error("worker stops", reason=str(fatal))
             return 1
         except StopAtOnce:
             return 0 if self._options.lifeline else 1
@@ -94,12 +88,12 @@ class Worker:
         self._rq.register()
         self._duties_at = 0.0
         options = self._options
-        _log.info(
+        worker_logging.info(
             "worker started",
             worker=self._name,
             queues=",".join(options.queues),
-            processes=options.processes,
-            threads=options.threads,
+            processes=self._crew.processes,
+            threads=self._crew.threads,
             redis=connections.say_where(self._store.url),
         )
 
@@ -140,7 +134,7 @@ class Worker:
             signal.signal(each, signal.SIG_IGN)
         unfinished = self._crew.in_flight
         if unfinished:
-            _log.info("handing back what runs", runs=len(unfinished))
+            worker_logging.info("handing back what runs", runs=len(unfinished))
             self._crew.kill()
         try:
             self._bell.reset()
@@ -150,9 +144,11 @@ class Worker:
                 self._rq.unregister()
             self._store.end_lease(self._name)
         except (*connections.OUTAGE, errors.ServiceError) as lost:
-            _log.warning("ended without Redis; what it held returns when the lease has run out", reason=str(lost))
+            worker_logging.warning(
+                "ended without Redis; what it held returns when the lease has run out", reason=str(lost)
+            )
         self._crew.end(timeout=2.0)
-        _log.info("worker ended", worker=self._name)
+        worker_logging.info("worker ended", worker=self._name)
 
     # -- claiming
 
@@ -210,7 +206,7 @@ class Worker:
             self._store.release(self._name, news.returned)
             self._may_have_work = True
         for cause in news.deaths:
-            _log.error("a child process died", cause=cause, runs=len(news.lost))
+            worker_logging.error("a child process died", cause=cause, runs=len(news.lost))
         if news.lost:
             buried = self._store.release(self._name, news.lost, crashed=True)
             self._settle_orphans(buried, news.deaths[-1])
@@ -220,14 +216,14 @@ class Worker:
             self._pace.ended(len(news.ended))
             # A settled run may have freed others; they ring, but the bell may be silent just now.
             if refused:
-                _log.warning("refused: other workers took these runs over", runs=refused)
+                worker_logging.warning("refused: other workers took these runs over", runs=refused)
 
     def _settle_orphans(self, orphans: list[Orphan], cause: str) -> None:
         """End those that may not go round again: runs under which process after process died, and flow runs."""
         if orphans:
             self._store.settle(self._name, [endings.crashed(orphan, self._name, cause) for orphan in orphans])
             for orphan in orphans:
-                _log.error("a run crashed for good", run=orphan.run_id, cause=cause)
+                worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
 
     # -- duties, every few seconds
 
@@ -242,7 +238,8 @@ class Worker:
             unknown = self._store.held(self._name) - set(self._crew.in_flight)
             self._store.release(self._name, list(unknown))
         while reaped := self._store.reap(self._name):
-            _log.warning("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back)
+            tell = worker_logging.warning if reaped.put_back or reaped.orphans else worker_logging.info
+            tell("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back)
             self._settle_orphans(reaped.orphans, f"{reaped.owner} was silent for too long")
             self._may_have_work = True
         assert self._rq is not None
@@ -251,15 +248,15 @@ class Worker:
             self._rq.maintain()
             suspended = self._rq.is_suspended()
         except connections.OUTAGE as lost:
-            _log.warning("a heartbeat was missed", reason=str(lost))
+            worker_logging.warning("a heartbeat was missed", reason=str(lost))
             return
         if suspended != self._is_suspended:
             self._is_suspended = suspended
-            _log.info("suspended, as `rq suspend` asks" if suspended else "resumed")
+            worker_logging.info("suspended, as `rq suspend` asks" if suspended else "resumed")
 
     def _start_over(self) -> None:
         """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""
-        _log.error("the lease ran out; what was running is stopped, others have it now", worker=self._name)
+        worker_logging.error("the lease ran out; what was running is stopped, others have it now", worker=self._name)
         self._crew.kill()
         if self._rq:
             self._rq.unregister()
@@ -287,7 +284,7 @@ class Worker:
         if self._stopping_since is not None:
             raise StopAtOnce
         self._stopping_since = time.monotonic()
-        _log.info("stopping", signal=signal.Signals(number).name, running=len(self._crew.in_flight))
+        worker_logging.info("stopping", signal=signal.Signals(number).name, running=len(self._crew.in_flight))
         self._crew.ask_back()
 
     def _on_lifeline(self) -> None:

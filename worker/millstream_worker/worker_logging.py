@@ -1,22 +1,56 @@
-"""How a worker speaks about itself: structlog, one line an event, on stderr."""
+"""How a worker speaks about itself: structlog, one line an event, on stderr.
+
+structlog takes longer to import than a child process to start, so a worker that has nothing to say, as one that was
+started for a script, does not import it.
+"""
 
 import logging
 import sys
-
-import structlog
+from functools import cache
+from typing import Any
 
 from millstream_shared.settings import get_settings
 
+_threshold = logging.INFO
+
 
 def set_up(*, quiet: bool) -> None:
-    """Log at the configured level; a `quiet` worker, one started for a script, only from WARNING on."""
+    """Speak from the configured level on; a `quiet` worker from WARNING on."""
+    global _threshold
     level = logging.getLevelNamesMapping().get(get_settings().logging_level.upper(), logging.INFO)
+    _threshold = max(level, logging.WARNING) if quiet else level
+
+
+def info(event: str, **fields: Any) -> None:
+    """Something happened as it should."""
+    _say(logging.INFO, event, fields)
+
+
+def warning(event: str, **fields: Any) -> None:
+    """Something happened that is provided for and should be rare."""
+    _say(logging.WARNING, event, fields)
+
+
+def error(event: str, **fields: Any) -> None:
+    """Something happened that somebody should look into."""
+    _say(logging.ERROR, event, fields)
+
+
+def _say(level: int, event: str, fields: dict[str, Any]) -> None:
+    if level >= _threshold:
+        _logger().log(level, event, **fields)
+
+
+@cache
+def _logger() -> Any:
+    import structlog
+
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(max(level, logging.WARNING) if quiet else level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    return structlog.get_logger()

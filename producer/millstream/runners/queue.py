@@ -11,13 +11,13 @@ from millstream.context import Submitted
 from millstream.futures import Future
 from millstream.runners import nesting
 from millstream.runners.base import TaskRunner
-from millstream.sessions import Session
 from millstream_shared import envelopes, errors, ids, values
+from millstream_shared.claims import QueuedRun
 from millstream_shared.envelopes import Header
 from millstream_shared.settings import get_settings
-from millstream_shared.store import QueuedRun
 
 if TYPE_CHECKING:
+    from millstream.store_session import Session
     from millstream.tasks import Task
 
 
@@ -74,7 +74,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         if pending:
             sessions.current().withdraw(pending)
 
-    def _header(self, session: Session, task: "Task[..., Any]") -> Header:
+    def _header(self, session: "Session", task: "Task[..., Any]") -> Header:
         flow_context = context.FlowRunContext.get()
         task_context = context.TaskRunContext.get()
         if flow_context is None:
@@ -108,7 +108,7 @@ def _seal(task_name: str, header: Header, batch: Sequence[dict[str, Any]], wait_
     return queued
 
 
-def _function(session: Session, task: "Task[..., Any]") -> str:
+def _function(session: "Session", task: "Task[..., Any]") -> str:
     """How a worker finds the task: by name where that leads to this very task, else by the hash of its content."""
     if by_name := task.reference:
         return by_name

@@ -1,0 +1,102 @@
+"""What a process needs to talk to the store: a lease of its own, the futures it waits for, the records it writes."""
+
+import logging
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from millstream import recording
+from millstream.futures import Future
+from millstream.local_workers import LocalWorkers
+from millstream.recording import Recorder
+from millstream.watching import Watcher
+from millstream_shared import ids, records
+from millstream_shared.states import Cancelled, Pending, Running, State
+from millstream_shared.store import Store
+
+_logger = logging.getLogger("millstream.sessions")
+_SECONDS_BETWEEN_WARNINGS = 60.0
+
+
+class Session:
+    """The store, a lease under which this process holds its flow runs, and the threads that serve them.
+
+    Raises RedisUnavailable within `settings.first_contact_seconds` if the server does not answer.
+    """
+
+    def __init__(self, store: Store, *, is_local: bool) -> None:
+        self.store = store
+        self.owner = ids.new_owner_id("client")
+        store.ping()
+        store.take_lease(self.owner)
+        self.recorder = Recorder(store, self.owner)
+        self.watcher = Watcher(store, self.owner, self._attend_queues)
+        self._local_workers = LocalWorkers(store) if is_local else None
+        self._queues: set[str] = set()
+        self._warn_at: dict[str, float] = {}
+        self._definitions: dict[str, float] = {}
+
+    def close(self) -> None:
+        """Write what is still to be written, and end the workers that were started for this process."""
+        try:
+            self.recorder.flush(timeout=5)
+            self.watcher.close()
+            if self._local_workers:
+                self._local_workers.close()
+            self.store.end_lease(self.owner)
+        except Exception as failure:
+            _logger.debug("The session did not end cleanly: %s", failure)
+
+    def use_queue(self, queue: str) -> None:
+        """See to it that a worker serves the queue, or say that there is none."""
+        if queue not in self._queues:
+            self._queues.add(queue)
+            self._attend(queue)
+
+    def put_definition(self, digest: str, definition: bytes) -> None:
+        """Keep a function that travels by value, unless that was done lately."""
+        now = time.monotonic()
+        if self._definitions.get(digest, 0.0) <= now:
+            self.store.put_definition(digest, definition)
+            self._definitions[digest] = now + self.store.settings.retention_seconds / 10
+
+    def follow(self, future: Future[Any]) -> None:
+        """Complete a future whose run another process submitted."""
+        found = self.store.look([future.run_id])[future.run_id]
+        if isinstance(found, bytes) and records.has_ended(found):
+            future.complete(partial(_state_of, future.run_id, found))
+        else:
+            self.watcher.watch([future])
+
+    def withdraw(self, futures: Iterable[Future[Any]]) -> None:
+        """End those queued runs that no worker has begun, as Cancelled."""
+        cancelled: State[Any] = Cancelled(message="The flow run was interrupted before a worker began this run.")
+        now = time.time()
+        self.store.withdraw(
+            [recording.record_of_withdrawn(future.run_id, future.name, cancelled, now) for future in futures]
+        )
+
+    def live_state(self, run_id: str) -> State[Any]:
+        """The latest state of a run, as the store knows it now."""
+        found = self.store.look([run_id])[run_id]
+        if isinstance(found, bytes):
+            return _state_of(run_id, found)
+        return Running() if found == "started" else Pending()
+
+    def _attend_queues(self) -> None:
+        if self.watcher.is_waiting:
+            for queue in list(self._queues):
+                self._attend(queue)
+
+    def _attend(self, queue: str) -> None:
+        if self._local_workers:
+            self._local_workers.ensure(queue)
+        elif self._warn_at.get(queue, 0.0) <= time.monotonic() and not self.store.workers(queue):
+            self._warn_at[queue] = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
+            advice = "No worker serves the queue %r, so its runs wait. Start one: millstream worker start -q %s"
+            _logger.warning(advice, queue, queue)
+
+
+def _state_of(run_id: str, stored: bytes) -> State[Any]:
+    return records.decode(run_id, stored).state

@@ -1,0 +1,43 @@
+"""What goes into the store and what it hands out: runs on their way to a worker, and back."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedRun:
+    """A run on its way to a queue. `upstream` are the ids, joined together, of the runs that must end before it."""
+
+    run_id: str
+    description: str
+    payload: bytes
+    upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that a worker holds. `attempt` is the fencing token: with another one, nothing can be settled."""
+
+    run_id: str
+    attempt: int
+    is_async: bool
+    crashes: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A run whose owner died, now held by the reaper to be settled; `content` is its payload, or a flow's record."""
+
+    run_id: str
+    attempt: int
+    content: bytes
+    is_flow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What became of the runs of one dead owner."""
+
+    owner: str
+    put_back: int
+    orphans: list[Orphan]
