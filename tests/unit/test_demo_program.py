@@ -66,6 +66,24 @@ def test_an_early_interrupt_is_said(monkeypatch, capsys, tmp_path):
     assert ignored == [(program.signal.SIGINT, program.signal.SIG_IGN)]
 
 
+def test_an_interrupt_without_a_server_is_said(monkeypatch, capsys, tmp_path):
+    """No error hides that it was interrupted, even when there is nobody to ask how far it was."""
+
+    def analyze(_: list[str], on_start: Any, **__: Any) -> State[Any]:
+        on_start("0" * 32)
+        raise KeyboardInterrupt
+
+    def current() -> Any:
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(analysis, "analyze", analyze)
+    monkeypatch.setattr(program.sessions, "current", current)
+    monkeypatch.setattr(program.signal, "signal", lambda *_: None)
+    with pytest.raises(KeyboardInterrupt):
+        program.run(["a"], tmp_path, quiet=False)
+    assert capsys.readouterr().out.endswith("Interrupted. How far it was cannot be told: gone\n")
+
+
 @pytest.mark.usefixtures("_unread")
 def test_quiet_leaves_warnings_of_this_process(monkeypatch, tmp_path, levels):
     """That nobody serves a queue is still told; how runs end is not."""

@@ -62,10 +62,15 @@ def _say_interrupted(console: Console, run_id: str, expected: int) -> None:
     if not run_id:
         console.print("Interrupted before it began.")
         return
-    # Whoever interrupts does not want to wait for a server that may be away.
-    sessions.current().store.give_up_soon()
-    # Those that were withdrawn from their queue have ended too, but never began.
-    done = sum(run.kind == "task" and None not in (run.started, run.ended) for run in _records(run_id))
+    try:
+        # Whoever interrupts does not want to wait for a server that may be away.
+        sessions.current().store.give_up_soon()
+        # Those that were withdrawn from their queue have ended too, but never began.
+        done = sum(run.kind == "task" and None not in (run.started, run.ended) for run in _records(run_id))
+    except Exception as failure:
+        # That the server is away may be the very reason for the interrupt.
+        console.print(f"Interrupted. How far it was cannot be told: {failure}", markup=False)
+        return
     console.print(f"Interrupted: {done:,} of {glyphs.counted(expected, 'task run')} were done.")
 
 
