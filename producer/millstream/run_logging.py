@@ -151,6 +151,6 @@ def _make_ready() -> None:
         return
     _ready = True
     if _root.level == logging.NOTSET:
-        _root.setLevel(get_settings().logging_level.upper())
+        _root.setLevel(get_settings().logging_level)
     if not _root.hasHandlers():
         _root.addHandler(StderrHandler())

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -69,13 +68,15 @@ class Session:
         else:
             self.watcher.watch([future])
 
-    def withdraw(self, futures: Iterable[Future[Any]]) -> None:
-        """End those queued runs that no worker has begun, as Cancelled."""
+    def withdraw(self, flow_run_id: str) -> None:
+        """End as Cancelled what is queued in the tree of a flow run, at any depth, and no worker has begun."""
         cancelled: State[Any] = Cancelled(message="The flow run was interrupted before a worker began this run.")
-        now = time.time()
-        self.store.withdraw(
-            [recording.record_of_withdrawn(future.run_id, future.name, cancelled, now) for future in futures]
-        )
+        # What waited for a withdrawn run is queued by that, and withdrawn in the next round.
+        while queued := self.store.queued_in_tree(flow_run_id):
+            now = time.time()
+            ended = [recording.record_of_withdrawn(run_id, name, cancelled, now) for run_id, name in queued]
+            if not self.store.withdraw(ended):
+                return
 
     def live_state(self, run_id: str) -> State[Any]:
         """The latest state of a run, as the store knows it now."""

@@ -8,6 +8,7 @@ from millstream_shared.ids import tree_of
 
 LEASES = "ms:leases"
 COUNTERS = "ms:counters"
+QUEUES = "rq:queues"
 
 
 def job(run_id: str) -> str:
@@ -58,5 +59,5 @@ def definition(digest: str) -> str:
 LIVE = ("rq:job:*", "rq:queue:*", "ms:held:*", "ms:dependents:*")
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
-PERMANENT = (*LIVE, LEASES, COUNTERS, "rq:queues", "rq:workers", "rq:workers:*", "rq:failed:*")
+PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, "rq:workers", "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""

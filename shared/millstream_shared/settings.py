@@ -3,9 +3,9 @@
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 from millstream_shared import errors
 
@@ -23,7 +23,9 @@ class Settings(BaseModel):
     """Folder of the embedded server: its socket, log and append-only data."""
     default_task_runner: Literal["queue", "threads", "concurrent", "sequential"] = "queue"
     default_queue: str = "default"
-    logging_level: str = "INFO"
+    logging_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(lambda given: str(given).upper())
+    ] = "INFO"
     signing_key: SecretStr | None = None
     """With a key set, payloads are signed and workers refuse any that are not."""
     lease_seconds: float = Field(default=15.0, gt=0)
@@ -52,4 +54,4 @@ def get_settings() -> Settings:
     except ValidationError as invalid:
         first = invalid.errors()[0]
         name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-        raise errors.ConfigurationError(f"{name}: {first['msg']} (it is {first['input']!r})") from invalid
+        raise errors.ConfigurationError(f"{name}: {first['msg']} (it is {os.environ.get(name)!r})") from invalid

@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from millstream_shared import connections, errors, keys, records, rq_queue, scripts
+from millstream_shared import connections, errors, ids, keys, records, rq_queue, scripts
 from millstream_shared.claims import Claim, Orphan, QueuedRun, Reaped
 from millstream_shared.records import Record
 from millstream_shared.settings import Settings
@@ -78,6 +78,24 @@ class Store:
                 self.client, "submit", [queue, front, inbox, mode, rq_queue.JOB_DATA, "1" if again else "", *runs]
             )
         )
+
+    def queued_in_tree(self, run_id: str) -> list[tuple[str, str]]:
+        """The runs in the tree of `run_id` that stand in a queue: id and name. Reads all queues: for rare use."""
+        tree = ids.tree_of(run_id).encode()
+        queues = self._persist(lambda _: self.client.smembers(keys.QUEUES))
+        waiting: list[bytes] = []
+        for queue in queues:
+            queued = self._persist(lambda _, queue=queue: self.client.lrange(queue, 0, -1))
+            waiting += [name for name in queued if name.startswith(tree)]
+
+        def names(_: bool) -> Any:
+            with self.client.pipeline(transaction=False) as pipeline:
+                for name in waiting:
+                    pipeline.hget(keys.job(name.decode()), "description")
+                return pipeline.execute()
+
+        found: list[bytes | None] = self._persist(names) if waiting else []
+        return [(name.decode(), (told or b"").decode()) for name, told in zip(waiting, found, strict=True)]
 
     def withdraw(self, ended: Sequence[Record]) -> list[str]:
         """End queued runs that no worker has begun, with these records; the ids of those that were still there."""
@@ -156,8 +174,9 @@ class Store:
         return bool(self._run("renew", [owner, int(self.settings.lease_seconds * 1000), ""]))
 
     def end_lease(self, owner: str) -> None:
-        """Give the lease up; nothing may be held under it any more."""
-        self._persist(lambda _: self.client.zrem(keys.LEASES, owner))
+        """Give the lease up. If something is still held under it, it runs out instead, and whoever sees that acts."""
+        if not self._persist(lambda _: self.client.exists(keys.held(owner))):
+            self._persist(lambda _: self.client.zrem(keys.LEASES, owner))
         self._persist(lambda _: self.client.delete(keys.inbox(owner)))
 
     def reap(self, caller: str) -> Reaped | None:
@@ -204,8 +223,15 @@ class Store:
 
     def tree(self, run_id: str) -> Iterable[Record]:
         """All records in the tree of a run, in no order, read bit by bit."""
-        for name, stored in self.client.hscan_iter(keys.runs(run_id), count=1000):
-            yield records.decode(name.decode(), stored)
+        seen: set[bytes] = set()
+        cursor = None
+        while cursor != 0:
+            cursor, page = self._persist(lambda _, at=cursor: self.client.hscan(keys.runs(run_id), at or 0, count=1000))
+            for name, stored in page.items():
+                # A scan may give an element twice.
+                if name not in seen:
+                    seen.add(name)
+                    yield records.decode(name.decode(), stored)
 
     # -- being told
 

@@ -236,7 +236,7 @@ def test_a_redis_that_is_not_there_is_named_within_seconds(running: Processes, u
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("MILLSTREAM_LEASE_SECONDS", "soon"), ("MILLSTREAM_REDIS_URL", "http://x"), ("MILLSTREAM_CRASH_LIMIT", "0")],
+    [("MILLSTREAM_LEASE_SECONDS", "soon"), ("MILLSTREAM_REDIS_URL", "http://x"), ("MILLSTREAM_LOGGING_LEVEL", "loud")],
 )
 def test_a_setting_that_does_not_fit_is_named(running: Processes, name: str, value: str) -> None:
     """A wrong environment variable is told by its name or its value, in one line, before anything starts."""

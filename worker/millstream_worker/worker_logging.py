@@ -17,7 +17,7 @@ _threshold = logging.INFO
 def set_up(*, quiet: bool) -> None:
     """Speak from the configured level on; a `quiet` worker from WARNING on."""
     global _threshold
-    level = logging.getLevelNamesMapping().get(get_settings().logging_level.upper(), logging.INFO)
+    level = logging.getLevelNamesMapping()[get_settings().logging_level]
     _threshold = max(level, logging.WARNING) if quiet else level
 
 

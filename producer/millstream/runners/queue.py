@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from millstream import arguments, context, sessions
-from millstream.context import Submitted
 from millstream.futures import Future
 from millstream.runners import nesting
 from millstream.runners.base import TaskRunner
@@ -30,7 +29,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
 
     def __init__(self, queue: str | None = None) -> None:
         self.queue = queue
-        self._submitted = Submitted()
+        self._flow_run_id: str | None = None
 
     def configuration(self) -> dict[str, Any]:
         """The keyword arguments that make an equal runner."""
@@ -65,14 +64,12 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         except BaseException:
             session.watcher.forget(futures)
             raise
-        self._submitted.extend(futures)
         return futures
 
     def stop(self, abandon: bool) -> None:
         """With `abandon`, end the runs that no worker has begun: their flow run was interrupted, nobody wants them."""
-        pending = self._submitted.pending() if abandon else []
-        if pending:
-            sessions.current().withdraw(pending)
+        if abandon and self._flow_run_id:
+            sessions.current().withdraw(self._flow_run_id)
 
     def _header(self, session: "Session", task: "Task[..., Any]") -> Header:
         flow_context = context.FlowRunContext.get()
@@ -80,6 +77,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         if flow_context is None:
             raise errors.MissingContextError(f"Task {task.name!r} was submitted outside of a flow run.")
         flow_run = flow_context.flow_run
+        self._flow_run_id = flow_run.run_id
         return Header(
             function=_function(session, task),
             task_name=task.name,
