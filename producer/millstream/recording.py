@@ -30,7 +30,11 @@ def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
     """Record how a flow run ended, after the runs within it that are still on their way to the store."""
     session = sessions.current()
     session.recorder.flush()
-    session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, state), False)])
+    if session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, state), False)]):
+        advice = (
+            "Flow run %r was silent for so long that it was recorded as crashed; that it ended as %s is not recorded."
+        )
+        _logger.warning(advice, flow_run.name, state.name)
 
 
 def run_finished(run: Any, state: State[Any]) -> None:

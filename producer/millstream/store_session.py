@@ -39,6 +39,8 @@ class Session:
     def close(self) -> None:
         """Write what is still to be written, and end the workers that were started for this process."""
         try:
+            # A process that wants to end does not wait long for a server that is away.
+            self.store.give_up_soon()
             self.recorder.flush(timeout=5)
             self.watcher.close()
             if self._local_workers:

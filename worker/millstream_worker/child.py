@@ -1,11 +1,11 @@
 """The main of a child process: it executes what its worker sends, and touches Redis only for what user code asks."""
 
+import io
 import signal
 import socket
 import sys
-import threading
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from millstream import futures, sessions
 from millstream_worker import channels, processes
@@ -24,6 +24,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # A thread that becomes ready should not wait 5 ms, Python's default, for one that computes.
     sys.setswitchinterval(0.001)
+    # What a task prints is to be seen while it runs, also where the output is no terminal.
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
     channel = channels.ChildEnd(socket.socket(fileno=int(descriptor)))
     Child(channel, int(threads), worker).serve()
 
@@ -70,7 +72,3 @@ class Child:
 
 if __name__ == "__main__":
     main()
-    # Threads of user code may go on for ever; they are daemons, and end here.
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    assert threading.current_thread() is threading.main_thread()

@@ -6,11 +6,12 @@ if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
 local held = 'ms:held:' .. owner
-local taken = {}
+local taken, size = {}, 0
 for i = 5, #ARGV do
   local queue = ARGV[i]
   local key = 'rq:queue:' .. queue
-  while sync > 0 or async > 0 do
+  -- Large payloads are fetched a few at a time: one answer should not block the server.
+  while (sync > 0 or async > 0) and size < 8388608 do
     local id = redis.call('LPOP', key)
     if not id then break end
     local job = 'rq:job:' .. id
@@ -25,6 +26,7 @@ for i = 5, #ARGV do
       local attempt = redis.call('HINCRBY', job, 'attempts', 1)
       redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
       redis.call('HSET', held, id, attempt)
+      size = size + #run[1]
       taken[#taken + 1] = { id, attempt, run[2], tonumber(run[3] or 0), run[1] }
     elseif redis.call('EXISTS', job) == 1 then
       -- A job enqueued with RQ itself is not ours to run, nor is a dead letter that was requeued. Both are set aside
