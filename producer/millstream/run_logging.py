@@ -8,7 +8,7 @@ from typing import Any, Final, TextIO, cast
 
 from millstream import context
 from millstream.context import FlowRunContext, TaskRunContext
-from millstream_shared import errors
+from millstream_shared import errors, tracebacks
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State
 
@@ -74,6 +74,7 @@ def flow_run_began(run: Any) -> None:
 
 def flow_run_ended(run: Any, state: State[Any]) -> None:
     """One line at the end of a flow run."""
+    _make_ready()
     level = _level_of(state)
     if _flow_runs.isEnabledFor(level):
         _flow_runs.log(level, "Finished in state %s", state, extra=_flow_attributes(run))
@@ -81,7 +82,12 @@ def flow_run_ended(run: Any, state: State[Any]) -> None:
 
 def flow_run_failed(run: Any, error: BaseException) -> None:
     """The traceback of what a flow's function raised."""
-    _flow_runs.error("Encountered an exception: %r", error, exc_info=error, extra=_flow_attributes(run))
+    _flow_runs.error(
+        "Encountered an exception: %r",
+        error,
+        exc_info=(type(error), error, tracebacks.of_user_code(error)),
+        extra=_flow_attributes(run),
+    )
 
 
 def task_run_ended(run: Any, state: State[Any]) -> None:
@@ -95,7 +101,12 @@ def task_run_ended(run: Any, state: State[Any]) -> None:
 def task_run_failed(run: Any, error: BaseException) -> None:
     """The traceback of what a task's function raised."""
     _make_ready()
-    _task_runs.error("Encountered an exception: %r", error, exc_info=error, extra=_task_attributes(run))
+    _task_runs.error(
+        "Encountered an exception: %r",
+        error,
+        exc_info=(type(error), error, tracebacks.of_user_code(error)),
+        extra=_task_attributes(run),
+    )
 
 
 def _level_of(state: State[Any]) -> int:

@@ -173,7 +173,7 @@ class RemoteError(RunError):
 
     def __init__(self, text: str) -> None:
         self.text = text
-        super().__init__(f"The run failed with an exception that cannot be rebuilt here:\n{text}")
+        super().__init__(f"Where the run was executed, it said:\n{text}")
 
 
 class UnpicklableResult(RunError, TypeError):

@@ -6,10 +6,11 @@ Version and letter stand at fixed places so that a Lua script can tell, without 
 its record must never change again. A run ends in a final state, or as Pending when what it needed did not complete.
 """
 
+import traceback
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from millstream_shared import errors, packing, values
+from millstream_shared import errors, packing, tracebacks, values
 from millstream_shared.states import State, StateType
 
 VERSION = 1
@@ -146,9 +147,7 @@ def decode_data(kind: int, data: bytes | None) -> Any:
 
 def encode_exception(exception: BaseException) -> bytes:
     """An exception as bytes, along with its traceback's text; one that cannot be pickled travels as text alone."""
-    import traceback
-
-    text = "".join(traceback.format_exception(exception))
+    text = "".join(traceback.format_exception(type(exception), exception, tracebacks.of_user_code(exception)))
     try:
         pickled = values.dumps(exception)
         # An exception whose constructor does not take its own `args` pickles well and fails only when loaded.
