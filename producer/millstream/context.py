@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -102,10 +102,12 @@ class TaskRunContext:
 
 
 def _reset(variables: tuple[ContextVar[Any], ...], tokens: tuple[Token[Any], ...]) -> None:
-    for variable, token in zip(variables, tokens, strict=True):
-        # A coroutine that was dropped half way is closed by whoever collects it, in another context: nothing to undo.
-        with suppress(ValueError):
+    try:
+        for variable, token in zip(variables, tokens, strict=True):
             variable.reset(token)
+    except ValueError:
+        # A coroutine that was dropped half way is closed by whoever collects it, in another context: nothing to undo.
+        return
 
 
 def get_run_context() -> FlowRunContext | TaskRunContext:

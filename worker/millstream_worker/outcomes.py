@@ -1,4 +1,4 @@
-"""Collects how runs ended and sends it on in batches: at once when nothing else is about to end, else within 1 ms."""
+"""Collects how runs ended and sends it on in batches: at once when nothing else is about to end, else within 5 ms."""
 
 import threading
 import time
@@ -8,24 +8,29 @@ from collections.abc import Callable
 Outcome = tuple[str, int, bytes]
 """Run id, attempt, record."""
 
-_PAUSE = 0.001
-_FULL = 200
+_FRESH_SECONDS = 0.001
+_STALE_SECONDS = 0.005
 
 
 class Outbox:
-    """Sends outcomes with `send`, in the thread that puts them or in one of its own."""
+    """Sends outcomes with `send`, in the thread that puts them.
+
+    A thread of its own sees to those that were kept for the next batch when no next one comes. It is woken rarely: each
+    time it takes the interpreter lock from the threads that work.
+    """
 
     def __init__(self, send: Callable[[list[Outcome]], None]) -> None:
         self._send = send
         self._outcomes: deque[Outcome] = deque()
         self._sending = threading.Lock()
         self._filled = threading.Event()
+        self._sent_at = 0.0
         threading.Thread(target=self._keep_sending, name="millstream-outbox", daemon=True).start()
 
     def put(self, outcome: Outcome, *, more_to_come: bool) -> None:
-        """Send this outcome; if more are about to come, they may go together."""
+        """Send this outcome; if more are about to come, it may be kept for a millisecond to go with them."""
         self._outcomes.append(outcome)
-        if not more_to_come or len(self._outcomes) >= _FULL:
+        if not more_to_come or time.monotonic() - self._sent_at > _FRESH_SECONDS:
             self._flush()
         elif not self._filled.is_set():
             self._filled.set()
@@ -33,7 +38,7 @@ class Outbox:
     def _keep_sending(self) -> None:
         while True:
             self._filled.wait()
-            time.sleep(_PAUSE)
+            time.sleep(_STALE_SECONDS)
             self._filled.clear()
             self._flush()
 
@@ -42,5 +47,6 @@ class Outbox:
             batch: list[Outcome] = []
             while self._outcomes:
                 batch.append(self._outcomes.popleft())
+            self._sent_at = time.monotonic()
             if batch:
                 self._send(batch)

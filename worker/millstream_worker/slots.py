@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 W = TypeVar("W")
 
 _TICK_SECONDS = 0.001
+_TICK_SECONDS_WHEN_COMPUTING = 0.005
 _IDLE_SECONDS = 30.0
 _BUSY_SHARE = 0.7
 
@@ -121,10 +122,11 @@ class Slots(Generic[W]):
 
     def _tick(self) -> None:
         """While work waits, see every millisecond whether more threads would help, or fewer."""
+        tick = _TICK_SECONDS
         while self._ticking.wait():
             cpu = time.process_time()
-            time.sleep(_TICK_SECONDS)
-            computing = (time.process_time() - cpu) / _TICK_SECONDS > _BUSY_SHARE
+            time.sleep(tick)
+            computing = (time.process_time() - cpu) / tick > _BUSY_SHARE
             with self._lock:
                 takers = len(self._takers)
                 self._takers.clear()
@@ -137,3 +139,5 @@ class Slots(Generic[W]):
                     self._call(1)
                 else:
                     self._may_shed = takers > 1
+            # Each tick takes the interpreter lock from those who compute.
+            tick = _TICK_SECONDS_WHEN_COMPUTING if computing and takers else _TICK_SECONDS
