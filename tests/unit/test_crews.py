@@ -1,0 +1,237 @@
+"""The crew of a worker: which child gets which run, and what becomes of the runs of one that dies."""
+
+import contextlib
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+
+from millstream_shared.claims import Claim
+from millstream_worker import channels, children, crews
+from millstream_worker.channels import ChildEnd
+from millstream_worker.crews import CannotStart, Crew, News
+from tests.harness import eventually
+
+
+class Spoken:
+    """What a real child would be: speaks and listens at the other end of its channel, as the test tells it."""
+
+    started: "list[Spoken]"
+
+    def __init__(self, command: list[str], pass_fds: tuple[int], **_: object) -> None:
+        self._socket = socket.socket(fileno=os.dup(pass_fds[0]))
+        self._end = ChildEnd(self._socket)
+        self.worker = command[-1]
+        self.returncode: int | None = None
+        self.started.append(self)
+
+    def say(self, kind: str, content: object = None) -> None:
+        self._end.send(kind, content)
+
+    def heard(self) -> list:
+        """All messages that lie in the channel."""
+        found: list = []
+        self._socket.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            found.extend(self._end.messages())
+        self._socket.setblocking(True)
+        return found
+
+    def runs(self) -> list[str]:
+        """The runs that it was given since the last time."""
+        return [run_id for kind, content in self.heard() if kind == channels.RUN for run_id, *_ in content]
+
+    def die(self, status: int = -9) -> None:
+        self.returncode = status
+        self._socket.close()
+
+    def kill(self) -> None:
+        self.die()
+
+    def wait(self, timeout: float | None = None) -> int:
+        assert timeout is None or timeout > 0
+        assert self.returncode is not None
+        return self.returncode
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Spoken]]:
+    """The children that were started, in order; they are in this process."""
+    Spoken.started = []
+    stand_in = SimpleNamespace(Popen=Spoken, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(children, "subprocess", stand_in)
+    yield Spoken.started
+    for child in Spoken.started:
+        child.die()
+
+
+@pytest.fixture
+def crew(started: list[Spoken]) -> Iterator[Crew]:
+    """Two children with two threads each, ready for work."""
+    crew = Crew(2, 2)
+    crew.start("worker-1")
+    started[0].say(channels.READY)
+    news(crew)
+    started[1].say(channels.READY)
+    news(crew)
+    yield crew
+    crew.kill()
+    crew.selector.close()
+
+
+def news(crew: Crew) -> News:
+    """What the children have just said, all of them together."""
+    total = News()
+    for key, _ in eventually(lambda: crew.selector.select(0)):
+        one = crew.listen(key.data, writable=False)
+        for name in ("ended", "returned", "lost", "deaths"):
+            getattr(total, name).extend(getattr(one, name))
+    return total
+
+
+def claims(*names: str, is_async: bool = False) -> list[Claim]:
+    return [Claim(name, 1, is_async, 0, b"payload") for name in names]
+
+
+def done(*names: str) -> list:
+    return [[name, 1, b"record"] for name in names]
+
+
+def test_the_second_child_is_started_when_the_first_is_ready(started: list[Spoken]) -> None:
+    """So that the first does not share the processor with it while it gets ready."""
+    crew = Crew(2, 2)
+    crew.start("worker-1")
+    assert (len(started), crew.is_ready, crew.free_slots(0)) == (1, False, (0, 0))
+    started[0].say(channels.READY)
+    news(crew)
+    assert (len(started), crew.is_ready) == (2, True)
+    assert {child.worker for child in started} == {"worker-1"}
+    crew.kill()
+
+
+def test_runs_go_to_free_threads_first(crew: Crew, started: list[Spoken]) -> None:
+    """And what is claimed ahead is shared out, in order."""
+    assert crew.free_slots(ahead=5)[0] == 4 + 5
+    crew.assign(claims(*"abc"))
+    given = [child.runs() for child in started]
+    assert sorted(map(len, given)) == [1, 2]
+    assert crew.free_slots(ahead=0)[0] == 1
+    crew.assign(claims(*"defghi"))
+    assert sorted(len(given[at]) + len(child.runs()) for at, child in enumerate(started)) in ([4, 5], [3, 6])
+    assert crew.has_surplus
+    assert sorted(crew.in_flight) == list("abcdefghi")
+
+
+def test_async_runs_take_no_thread(crew: Crew, started: list[Spoken]) -> None:
+    """They go to the child that has fewest of them."""
+    _, before = crew.free_slots(0)
+    crew.assign(claims(*"abc", is_async=True))
+    crew.assign(claims(*"de", is_async=True))
+    assert sorted(map(sorted, (child.runs() for child in started))) == [list("abc"), list("de")]
+    assert crew.free_slots(0) == (4, before - 5)
+
+
+def test_what_ended_is_told_once(crew: Crew, started: list[Spoken]) -> None:
+    """An outcome of a run that the child does not have, any more or ever, is none."""
+    crew.assign(claims("a"))
+    [child] = [child for child in started if child.runs()]
+    child.say(channels.DONE, done("a", "a", "z"))
+    assert news(crew).ended == done("a")
+    assert crew.is_idle
+
+
+def test_a_lent_thread_makes_room_and_nothing_is_claimed_ahead(crew: Crew, started: list[Spoken]) -> None:
+    """Until the run that waits goes on."""
+    crew.assign(claims(*"abcd"))
+    started[0].say(channels.LENT, +1)
+    news(crew)
+    assert crew.free_slots(ahead=5)[0] == 1
+    started[0].say(channels.LENT, -1)
+    news(crew)
+    assert crew.free_slots(ahead=5)[0] == 5
+
+
+def test_what_a_child_gives_back_is_told(crew: Crew, started: list[Spoken]) -> None:
+    """It was not begun, and is no longer its own."""
+    crew.assign(claims(*"abcdefgh"))
+    crew.ask_back()
+    for child in started:
+        heard = child.heard()
+        runs = [run_id for kind, content in heard if kind == channels.RUN for run_id, *_ in content]
+        assert heard[-1] == [channels.GIVE_BACK, None]
+        child.say(channels.RETURNED, runs[2:])
+    assert len(news(crew).returned) == 4
+    assert len(crew.in_flight) == 4
+    assert not crew.has_surplus
+
+
+def test_children_that_get_on_are_not_asked_back(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one that has more than it can begin and has been silent for a while."""
+    now = [100.0]
+    monkeypatch.setattr(crews, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(children, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for child in crew._children:
+        child.heard_at = now[0]
+    crew.assign(claims(*"abcdefgh"))
+    assert not crew.ask_back_from_stalled()
+    now[0] += 1
+    assert crew.ask_back_from_stalled()
+    assert not crew.ask_back_from_stalled()
+
+
+def test_a_dead_child_leaves_its_runs_and_is_replaced(crew: Crew, started: list[Spoken]) -> None:
+    """What it said before counts; the rest is lost, of it alone, with the cause of its death."""
+    crew.assign(claims(*"abcd"))
+    given = [child.runs() for child in started]
+    started[0].say(channels.DONE, done(given[0][0]))
+    started[0].die(-9)
+    told = News()
+
+    def death_is_told() -> bool:
+        one = news(crew)
+        told.ended.extend(one.ended)
+        told.lost.extend(one.lost)
+        told.deaths.extend(one.deaths)
+        return bool(told.deaths)
+
+    eventually(death_is_told)
+    assert told.ended == done(given[0][0])
+    assert told.lost == given[0][1:]
+    assert told.deaths == ["it was ended by SIGKILL"]
+    assert sorted(crew.in_flight) == sorted(given[1])
+    assert len(started) == 3
+
+
+def test_children_that_never_get_ready_are_an_error(started: list[Spoken]) -> None:
+    """After some, with what became of the last."""
+    crew = Crew(2, 2)
+    crew.start("worker-1")
+
+    def die_one_after_the_other() -> None:
+        while True:
+            started[-1].die(3)
+            news(crew)
+
+    with pytest.raises(CannotStart, match="status 3"):
+        die_one_after_the_other()
+    assert len(started) < 6
+    crew.kill()
+
+
+def test_a_suspect_has_a_child_for_itself(crew: Crew, started: list[Spoken]) -> None:
+    """If it kills one more process, no other run is in it; meanwhile the other child works."""
+    crew.assign(claims("a"), suspects=claims("bad", "worse"))
+    given = {name: child for child in started for name in child.runs()}
+    assert set(given) == {"a", "bad"}
+    assert given["a"] is not given["bad"]
+    assert crew.free_slots(9) == (0, 0)
+    given["bad"].say(channels.DONE, done("bad"))
+    news(crew)
+    assert given["bad"].runs() == ["worse"]
+    assert crew.free_slots(0)[0] == 1
+    given["bad"].say(channels.DONE, done("worse"))
+    news(crew)
+    assert crew.free_slots(0)[0] == 3
