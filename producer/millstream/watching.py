@@ -81,7 +81,7 @@ class Watcher:
     def _turn(self) -> None:
         ended = self._store.next_finished(self._owner, _WAIT)
         if ended:
-            self._deliver(self._store.records(ended))
+            self._deliver(ended)
         now = time.monotonic()
         if now >= self._renew_at:
             self._renew_at = now + self._store.settings.heartbeat_seconds

@@ -235,13 +235,18 @@ class Store:
 
     # -- being told
 
-    def next_finished(self, inbox: str, timeout: float) -> list[str]:
-        """Ids of runs that ended, at most 1,000, waiting up to `timeout` seconds for the first.
+    def next_finished(self, inbox: str, timeout: float) -> dict[str, bytes]:
+        """The records of runs that ended, at most 1,000, by run id; waits up to `timeout` seconds for the first.
 
         The one call that is not made again in an outage: it raises what redis raised, for the caller's own pace.
         """
         popped: Any = self.client.blmpop(timeout, 1, keys.inbox(inbox), direction="LEFT", count=1000)
-        return [name.decode() for name in popped[1]] if popped else []
+        if not popped:
+            return {}
+        told = {entry[:32].decode(): entry[32:] for entry in popped[1]}
+        if large := [run_id for run_id, record in told.items() if not record]:
+            told |= self.records(large)
+        return {run_id: record for run_id, record in told.items() if record}
 
     def arm_bell(self, connection: Any, queues: Sequence[str], patience: float) -> None:
         """On a connection of `connection()`, begin to wait for the bell of one of the queues."""

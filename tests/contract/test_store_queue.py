@@ -1,6 +1,7 @@
 """What the store promises about queued runs, on every kind of server."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -74,8 +75,7 @@ def test_a_submitted_run_is_claimed_with_its_payload_and_settled_once(store: Sto
     assert (taken.run_id, taken.attempt, taken.payload, taken.is_async) == (run.run_id, 1, run.payload, False)
     assert store.look([run.run_id]) == {run.run_id: "started"}
     assert store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())]) == []
-    assert store.next_finished("me", 1.0) == [run.run_id]
-    assert records.decode(run.run_id, store.records([run.run_id])[run.run_id]) == record(run.run_id)
+    assert store.next_finished("me", 1.0) == store.records([run.run_id]) == {run.run_id: record(run.run_id).encode()}
 
 
 def test_runs_are_claimed_in_the_order_of_submission(store: Store, owner: str) -> None:
@@ -167,7 +167,19 @@ def test_settling_twice_with_the_same_outcome_is_the_same_as_once(store: Store, 
     outcome = (run.run_id, 1, record(run.run_id).encode())
     assert store.settle(owner, [outcome]) == []
     assert store.settle(owner, [outcome]) == []
-    assert store.next_finished("me", 0.1) == [run.run_id]
+    assert list(store.next_finished("me", 0.1)) == [run.run_id]
+    assert store.next_finished("me", 0.1) == {}
+
+
+def test_a_large_record_is_told_like_a_small_one(store: Store, owner: str) -> None:
+    """Whether the record came with the notification or was fetched makes no difference to who is told."""
+    small, large = queued(), queued()
+    submit(store, small, large)
+    ended = {run.run_id: record(run.run_id).encode() for run in (small, large)}
+    ended[large.run_id] = replace(record(large.run_id), message="long " * 5000).encode()
+    claim(store, owner)
+    store.settle(owner, [(run_id, 1, stored) for run_id, stored in ended.items()])
+    assert store.next_finished("me", 1.0) == ended
 
 
 def test_a_final_record_never_changes(store: Store, owner: str) -> None:

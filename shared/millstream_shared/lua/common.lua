@@ -80,7 +80,8 @@ local function finish(id, record, keep, told, freed)
   if string.byte(record, 2) == 75 then bury(job, id, keep) else redis.call('DEL', job) end
   if known[1] then
     told[known[1]] = told[known[1]] or {}
-    table.insert(told[known[1]], id)
+    -- A small record goes along, and need not be asked for; it is a copy of what never changes again.
+    table.insert(told[known[1]], #record <= 4096 and id .. record or id)
   end
   if known[2] then
     local dependents = 'ms:dependents:' .. id
@@ -96,10 +97,10 @@ local function finish(id, record, keep, told, freed)
 end
 
 local function tell(told)
-  for inbox, ids in pairs(told) do
+  for inbox, news in pairs(told) do
     local key = 'ms:inbox:' .. inbox
-    for first = 1, #ids, 1000 do
-      redis.call('RPUSH', key, unpack(ids, first, math.min(first + 999, #ids)))
+    for first = 1, #news, 1000 do
+      redis.call('RPUSH', key, unpack(news, first, math.min(first + 999, #news)))
     end
     redis.call('EXPIRE', key, 3600)
   end
