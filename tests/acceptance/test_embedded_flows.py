@@ -290,9 +290,7 @@ if __name__ == "__main__":
 )
 
 
-@pytest.mark.xfail(
-    reason="the child has the lifeline of its parent's worker, for whose end the parent waits", strict=True
-)
+@pytest.mark.xfail(reason="the child keeps the lifeline of its parent's worker open", strict=True)
 def test_a_forked_child_outlives_its_parent(running: Processes, home: homes.Home, folder: Path) -> None:
     """The parent ends without delay, and the child finds a server and a worker all the same."""
     parent = running.python(LEAVING)
