@@ -1,6 +1,5 @@
 """Workers for who runs none: started as child processes when a queue has no worker, gone with the process."""
 
-import contextlib
 import logging
 import os
 import subprocess
@@ -8,6 +7,7 @@ import sys
 import threading
 from dataclasses import dataclass
 
+from millstream_shared import ids
 from millstream_shared.store import Store
 
 _logger = logging.getLogger("millstream.local_workers")
@@ -60,10 +60,14 @@ class LocalWorkers:
                     worker.process.kill()
                     worker.process.wait()
 
+    def drop_in_fork(self) -> None:
+        """In a forked child: close its copies of the lifelines, which are the parent's to hold."""
+        for worker in self._workers.values():
+            os.close(worker.lifeline)
+
     def _is_served(self, queue: str) -> bool:
-        # A worker that was killed stays registered for a while. All that use a private server are on this machine, so
-        # whether the process lives can be asked of the machine. The name of a worker of ours holds its pid.
-        return any(_is_alive(name) for name in self._store.workers(queue))
+        # A worker that was killed stays registered for a while, but all that use a private server are on this machine.
+        return any(ids.lives_here(name) for name in self._store.workers(queue))
 
 
 def _start(queue: str, starts: int) -> LocalWorker:
@@ -80,13 +84,3 @@ def _start(queue: str, starts: int) -> LocalWorker:
     finally:
         os.close(theirs)
     return LocalWorker(process, lifeline, starts)
-
-
-def _is_alive(worker: str) -> bool:
-    pid = worker.split("-")[1] if worker.count("-") == 2 else ""
-    if not pid.isdigit():
-        return True
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(int(pid), 0)
-        return True
-    return False

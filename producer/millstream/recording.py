@@ -95,29 +95,6 @@ def record_of_flow(run: Any, state: State[Any]) -> bytes:
     ).encode()
 
 
-def record_of_withdrawn(run_id: str, name: str, state: State[Any], at: float) -> Record:
-    """The record of a queued task run that is ended before anybody began it."""
-    return Record(
-        run_id=run_id,
-        kind="task",
-        state_type=state.type,
-        state_name=state.name,
-        message=state.message,
-        name=name,
-        function_name=name.rpartition("-")[0],
-        flow_run_id=None,
-        parent_run_id=None,
-        tags=(),
-        worker=None,
-        attempt=1,
-        created=at,
-        started=None,
-        ended=at,
-        data_kind=records.ABSENT,
-        data=None,
-    )
-
-
 def _encoded(state: State[Any], name: str, with_value: bool) -> tuple[State[Any], int, bytes | None]:
     if not with_value and not (isinstance(state.data, BaseException) and state.type is not StateType.COMPLETED):
         return state, records.ABSENT, None

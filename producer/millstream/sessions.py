@@ -66,6 +66,8 @@ def close_current() -> None:
 def _forget() -> None:
     # Sockets and threads are the parent's: a forked child makes a session of its own.
     global _current, _lock
+    if _current is not None:
+        _current.drop_in_fork()
     _current, _lock = None, threading.Lock()
 
 

@@ -5,17 +5,18 @@ import time
 from functools import partial
 from typing import Any
 
-from millstream import recording
+from millstream import withdrawals
 from millstream.futures import Future
 from millstream.local_workers import LocalWorkers
 from millstream.recording import Recorder
 from millstream.watching import Watcher
 from millstream_shared import ids, records
-from millstream_shared.states import Cancelled, Pending, Running, State
+from millstream_shared.states import Pending, Running, State
 from millstream_shared.store import Store
 
 _logger = logging.getLogger("millstream.sessions")
 _SECONDS_BETWEEN_WARNINGS = 60.0
+_INTERRUPTED = "The flow run was interrupted before a worker began this run."
 
 
 class Session:
@@ -35,6 +36,7 @@ class Session:
         self._queues: set[str] = set()
         self._warn_at: dict[str, float] = {}
         self._definitions: dict[str, float] = {}
+        self._interrupted: list[str] = []
 
     def close(self) -> None:
         """Write what is still to be written, and end the workers that were started for this process."""
@@ -45,6 +47,9 @@ class Session:
             self.watcher.close()
             if self._local_workers:
                 self._local_workers.close()
+                # What those workers were executing went back to its queue.
+                for flow_run_id in self._interrupted:
+                    withdrawals.withdraw_tree(self.store, flow_run_id, _INTERRUPTED)
             self.store.end_lease(self.owner)
         except Exception as failure:
             _logger.debug("The session did not end cleanly: %s", failure)
@@ -71,14 +76,14 @@ class Session:
             self.watcher.watch([future])
 
     def withdraw(self, flow_run_id: str) -> None:
-        """End as Cancelled what is queued in the tree of a flow run, at any depth, and no worker has begun."""
-        cancelled: State[Any] = Cancelled(message="The flow run was interrupted before a worker began this run.")
-        # What waited for a withdrawn run is queued by that, and withdrawn in the next round.
-        while queued := self.store.queued_in_tree(flow_run_id):
-            now = time.time()
-            ended = [recording.record_of_withdrawn(run_id, name, cancelled, now) for run_id, name in queued]
-            if not self.store.withdraw(ended):
-                return
+        """End what is queued for a flow run that was interrupted."""
+        self._interrupted.append(flow_run_id)
+        withdrawals.withdraw_tree(self.store, flow_run_id, _INTERRUPTED)
+
+    def drop_in_fork(self) -> None:
+        """In a forked child: let go of what would keep the parent's workers alive when the parent has ended."""
+        if self._local_workers:
+            self._local_workers.drop_in_fork()
 
     def live_state(self, run_id: str) -> State[Any]:
         """The latest state of a run, as the store knows it now."""

@@ -29,6 +29,23 @@ def new_owner_id(kind: str) -> str:
     return f"{kind}-{os.getpid()}-{os.urandom(5).hex()}"
 
 
+def lives_here(owner: str) -> bool:
+    """Whether the process of an owner id lives on this machine; True for what is no such id.
+
+    To be asked only where all owners are on this machine, as with a private server.
+    """
+    pid = owner.split("-")[1] if owner.count("-") == 2 else ""
+    if not pid.isdigit():
+        return True
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _uuid4_hex(tree: str) -> str:
     # os.urandom rather than `random`: a user's random.seed() must not make two processes draw the same ids.
     digits = os.urandom(9).hex()

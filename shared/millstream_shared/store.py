@@ -45,6 +45,11 @@ class Store:
         """Raises RedisUnavailable, within seconds, if nobody answers."""
         self._persist(lambda _: self.client.ping())
 
+    @property
+    def is_private(self) -> bool:
+        """Whether the server is a private one, used by processes of this machine alone."""
+        return self._start_server is not None
+
     def revive(self) -> None:
         """Have the server come back if it is one that this process can start; called during an outage."""
         if self._start_server:
@@ -178,6 +183,12 @@ class Store:
         if not self._persist(lambda _: self.client.exists(keys.held(owner))):
             self._persist(lambda _: self.client.zrem(keys.LEASES, owner))
         self._persist(lambda _: self.client.delete(keys.inbox(owner)))
+
+    def expire_leases_of_the_dead(self) -> None:
+        """On a private server, whose users are all on this machine: do not wait for the leases of dead processes."""
+        for name in self._persist(lambda _: self.client.zrange(keys.LEASES, 0, -1)):
+            if not ids.lives_here(name.decode()):
+                self._persist(lambda _, name=name: self.client.zadd(keys.LEASES, {name: 0}, xx=True))
 
     def reap(self, caller: str) -> Reaped | None:
         """Take over the runs of one owner whose lease has run out; None if there is no such owner."""

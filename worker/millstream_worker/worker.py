@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
+from millstream import withdrawals
 from millstream_shared import connections, errors, ids
 from millstream_shared.claims import Orphan
 from millstream_shared.store import Store
@@ -223,7 +224,8 @@ class Worker:
         if orphans:
             self._store.settle(self._name, [endings.crashed(orphan, self._name, cause) for orphan in orphans])
             for orphan in orphans:
-                worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
+                if not orphan.is_flow:
+                    worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
 
     # -- duties, every few seconds
 
@@ -237,11 +239,7 @@ class Worker:
             # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
             unknown = self._store.held(self._name) - set(self._crew.in_flight)
             self._store.release(self._name, list(unknown))
-        while reaped := self._store.reap(self._name):
-            tell = worker_logging.warning if reaped.put_back or reaped.orphans else worker_logging.info
-            tell("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back)
-            self._settle_orphans(reaped.orphans, f"{reaped.owner} was silent for too long")
-            self._may_have_work = True
+        self._take_over_from_the_dead()
         assert self._rq is not None
         try:
             self._rq.beat(busy=not self._crew.is_idle, tally=self._pace.take_tally())
@@ -253,6 +251,23 @@ class Worker:
         if suspended != self._is_suspended:
             self._is_suspended = suspended
             worker_logging.info("suspended, as `rq suspend` asks" if suspended else "resumed")
+
+    def _take_over_from_the_dead(self) -> None:
+        if self._store.is_private:
+            self._store.expire_leases_of_the_dead()
+        crashed_flows: list[str] = []
+        while reaped := self._store.reap(self._name):
+            flows = [orphan.run_id for orphan in reaped.orphans if orphan.is_flow]
+            tell = worker_logging.warning if reaped.put_back else worker_logging.info
+            tell("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back, flow_runs_crashed=len(flows))
+            self._settle_orphans(reaped.orphans, f"{reaped.owner} was silent for too long")
+            crashed_flows += flows
+            self._may_have_work = True
+        if self._store.is_private:
+            # Elsewhere what a flow has submitted is executed even if nobody waits for it. On a private server it would
+            # be in the way of the next script.
+            for run_id in crashed_flows:
+                withdrawals.withdraw_tree(self._store, run_id, "The process of the flow run has died.")
 
     def _start_over(self) -> None:
         """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""

@@ -10,7 +10,7 @@ for i = 7, #ARGV, 4 do
     and (redis.call('EXISTS', job) == 1 or redis.call('HEXISTS', tree(id), id) == 1)
   if not known then
     redis.call('HSET', job, 'data', data, 'origin', queue, 'description', description, 'timeout', '-1',
-      'result_ttl', '0', 'payload', payload, 'mode', mode, 'reply', inbox)
+      'result_ttl', '0', 'payload', payload, 'mode', mode, 'reply', inbox, 'status', 'queued')
     local waits = 0
     for at = 1, #upstream, 32 do
       local other = string.sub(upstream, at, at + 31)
