@@ -199,7 +199,6 @@ def test_ctrl_c_withdraws_what_no_worker_has_begun(running: Processes, home: hom
         assert store.client.llen("rq:queue:default") <= len(steps("begun"))
 
 
-@pytest.mark.xfail(reason="what the ended script has left in the queue is executed first", strict=True)
 @pytest.mark.parametrize("how", ["kill -9", "Ctrl-C"])
 def test_the_next_script_is_not_held_up(running: Processes, how: str) -> None:
     """By the runs, the worker or the leases of a script that was ended in the midst of its work."""
@@ -290,7 +289,6 @@ if __name__ == "__main__":
 )
 
 
-@pytest.mark.xfail(reason="the child keeps the lifeline of its parent's worker open", strict=True)
 def test_a_forked_child_outlives_its_parent(running: Processes, home: homes.Home, folder: Path) -> None:
     """The parent ends without delay, and the child finds a server and a worker all the same."""
     parent = running.python(LEAVING)
