@@ -113,7 +113,7 @@ def test_who_only_waits_lends_its_slot() -> None:
     work.inside = wait_in_first
     work.add(0, 1)
     eventually(lambda: work.begun == [0, 1])
-    assert work.lent == 1
+    eventually(lambda: work.lent == 1)
     answer.set()
     eventually(lambda: work.lent == 0)
     work.end(0, 1)
