@@ -65,6 +65,26 @@ def connect(home: homes.Home) -> redis.Redis:
     return redis.Redis.from_url(home.url)
 
 
+def test_history_that_is_over_is_not_kept_for_ever(running, stay, home):
+    """However short its servers live, the file holds what is in the data, not all that ever happened to it."""
+    files = home.path / "appendonlydir"
+    sizes = []
+    for _ in range(2):
+        # Less than what makes a server write its file anew by itself.
+        process = stay()
+        with connect(home).pipeline(transaction=False) as pipeline:
+            for number in range(35_000):
+                pipeline.set("changing", f"{number:0100}")
+            pipeline.execute()
+        sizes.append(sum(file.stat().st_size for file in files.iterdir()))
+        process.kill()
+        eventually(lambda: nothing_left(running, home))
+    assert sizes[1] > sizes[0] > 4_000_000
+    assert sum(file.stat().st_size for file in files.iterdir()) < 100_000
+    stay()
+    assert connect(home).get("changing") == f"{34_999:0100}".encode()
+
+
 def test_is_private_and_keeps_history(stay, home):
     """Only its owner reaches the server, over a socket alone, and it appends all it is told to a file."""
     stay()

@@ -74,7 +74,7 @@ def table(divisor: int) -> list[Line]:
         latency = fresh(measures.latency, 2000 // divisor)
         cost = fresh(measures.cost_by_size, (1000, 10_000, 100_000 // divisor))
         commands = fresh(measures.commands_per_task, n)
-        memory = fresh(measures.bytes_per_run, n)
+        memory = measures.bytes_per_run(n)
         worker = fresh(measures.worker_memory)
         measures.sessions.close_current()
     cold = measures.cold_start(times)

@@ -112,5 +112,9 @@ class Commands:
 
 
 def used_memory(client: Any) -> int:
-    """Bytes that the server has allocated for data and its own needs."""
-    return int(client.info("memory")["used_memory"])
+    """Bytes that the server has allocated, once the buffers of its clients have shrunk again."""
+    samples: list[int] = []
+    for _ in range(8):
+        time.sleep(0.25)
+        samples.append(int(client.info("memory")["used_memory"]))
+    return min(samples)

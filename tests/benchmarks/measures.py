@@ -86,20 +86,24 @@ def commands_per_task(over: RealServer, n: int) -> float:
         return commands.count / n
 
 
-def bytes_per_run(over: RealServer, n: int) -> dict[str, float]:
-    """Server memory for a queued and for a finished no-op run."""
-    use(over)
-    client = over.client()
-    workloads_of = [sys.executable, "-c", f"from tests.benchmarks.workloads import mapped; mapped({n})"]
-    before = harness.used_memory(client)
-    with harness.process(workloads_of, over.url, over.folder):
-        eventually(lambda: client.llen("rq:queue:default") == n, 30)
-        queued = harness.used_memory(client) - before
+def bytes_per_run(n: int) -> dict[str, float]:
+    """Server memory for a queued and for a finished no-op run, on a server that has done nothing else."""
+    with harness.server() as over:
+        use(over)
+        client = over.client()
         with harness.millstream_worker(over):
-            eventually(lambda: client.llen("rq:queue:default") == 0, 60)
-            eventually(lambda: not list(client.scan_iter("ms:held:worker*", count=10_000)), 30)
-    eventually(lambda: client.dbsize() < 20, 30)
-    return {"queued": queued / n, "finished": (harness.used_memory(client) - before) / n}
+            workloads.mapped(100)
+        before = harness.used_memory(client)
+        script = [sys.executable, "-c", f"from tests.benchmarks.workloads import mapped; mapped({n})"]
+        with harness.process(script, over.url, over.folder) as submitter:
+            eventually(lambda: client.llen("rq:queue:default") == n, 30)
+            queued = harness.used_memory(client) - before
+            with harness.millstream_worker(over):
+                submitter.wait(60)
+        finished = harness.used_memory(client) - before
+        assert sum(client.hlen(key) for key in client.scan_iter("ms:runs:*")) >= n
+        sessions.close_current()
+    return {"queued": queued / n, "finished": finished / n}
 
 
 def worker_memory(over: RealServer) -> dict[str, float]:
