@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ _FOLDER = pytest.StashKey[Path]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Forget the tester's own settings and home before anything reads them."""
+    # A shell's background jobs ignore these, and so would every process that a test starts and interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     folder = Path(tempfile.mkdtemp(prefix="ms-"))
     config.stash[_FOLDER] = folder
     for name in list(os.environ):

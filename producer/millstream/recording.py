@@ -5,11 +5,13 @@ Nothing here is awaited on a user's event loop, so a flow that blocks its loop i
 
 import logging
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from millstream import sessions
-from millstream_shared import errors, records
+from millstream_shared import envelopes, errors, records
+from millstream_shared.envelopes import Header
 from millstream_shared.records import Record
 from millstream_shared.states import State, StateType
 
@@ -93,6 +95,36 @@ def record_of_flow(run: Any, state: State[Any]) -> bytes:
         data_kind=kind,
         data=data,
     ).encode()
+
+
+def record_of_queued(run_id: str, payload: bytes) -> Record:
+    """What is known of a task run from its payload, for one that is ended by somebody who does not execute it."""
+    try:
+        # Only looked at, not executed: a signature is not asked for.
+        envelope = envelopes.open_unchecked(payload)
+        header, created = Header.decode(envelope.header), envelope.created
+        name, flow_run, parent, tags = header.task_name, header.flow_run_id, header.parent_run_id, header.tags
+    except Exception:
+        name, flow_run, parent, tags, created = "unreadable", None, None, (), time.time()
+    return Record(
+        run_id=run_id,
+        kind="task",
+        state_type=StateType.PENDING,
+        state_name="Pending",
+        message=None,
+        name=f"{name}-{run_id[-3:]}",
+        function_name=name,
+        flow_run_id=flow_run,
+        parent_run_id=parent,
+        tags=tags,
+        worker=None,
+        attempt=1,
+        created=created,
+        started=None,
+        ended=None,
+        data_kind=records.ABSENT,
+        data=None,
+    )
 
 
 def _encoded(state: State[Any], name: str, with_value: bool) -> tuple[State[Any], int, bytes | None]:

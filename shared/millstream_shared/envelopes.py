@@ -69,7 +69,7 @@ def seal(run_id: str, created: float, header: bytes, upstream: bytes, body: byte
         VERSION,
         _SIGNED if key else 0,
         bytes.fromhex(run_id),
-        int(created * 1e6),
+        round(created * 1e6),
         len(header),
         len(upstream),
         len(body),

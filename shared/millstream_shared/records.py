@@ -71,7 +71,7 @@ class Record:
     def encode(self) -> bytes:
         default_name = _NAMES[self.state_type]
         suffix = self.name == f"{self.function_name}-{self.run_id[-3:]}"
-        created = int(self.created * 1e6)
+        created = round(self.created * 1e6)
         fields: list[Any] = [
             None if suffix else self.name,
             self.function_name,
@@ -173,4 +173,4 @@ def decode_exception(data: bytes) -> BaseException:
 
 
 def _after(created: int, moment: float | None) -> int | None:
-    return None if moment is None else int(moment * 1e6) - created
+    return None if moment is None else round(moment * 1e6) - created

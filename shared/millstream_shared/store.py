@@ -84,8 +84,8 @@ class Store:
             )
         )
 
-    def queued_in_tree(self, run_id: str) -> list[tuple[str, str]]:
-        """The runs in the tree of `run_id` that stand in a queue: id and name. Reads all queues: for rare use."""
+    def queued_in_tree(self, run_id: str) -> list[tuple[str, bytes]]:
+        """The runs in the tree of `run_id` that stand in a queue: id and payload. Reads all queues: for rare use."""
         tree = ids.tree_of(run_id).encode()
         queues = self._persist(lambda _: self.client.smembers(keys.QUEUES))
         waiting: list[bytes] = []
@@ -93,14 +93,14 @@ class Store:
             queued = self._persist(lambda _, queue=queue: self.client.lrange(queue, 0, -1))
             waiting += [name for name in queued if name.startswith(tree)]
 
-        def names(_: bool) -> Any:
+        def payloads(_: bool) -> Any:
             with self.client.pipeline(transaction=False) as pipeline:
                 for name in waiting:
-                    pipeline.hget(keys.job(name.decode()), "description")
+                    pipeline.hget(keys.job(name.decode()), "payload")
                 return pipeline.execute()
 
-        found: list[bytes | None] = self._persist(names) if waiting else []
-        return [(name.decode(), (told or b"").decode()) for name, told in zip(waiting, found, strict=True)]
+        found: list[bytes | None] = self._persist(payloads) if waiting else []
+        return [(name.decode(), payload) for name, payload in zip(waiting, found, strict=True) if payload]
 
     def withdraw(self, ended: Sequence[Record]) -> list[str]:
         """End queued runs that no worker has begun, with these records; the ids of those that were still there."""

@@ -290,14 +290,14 @@ def test_a_withdrawn_run_is_never_claimed(store: Store, owner: str) -> None:
 
 
 def test_the_queued_runs_of_a_tree_are_found_in_all_queues(store: Store, owner: str) -> None:
-    """By the beginning of their ids, with their names; runs of other trees and begun ones are left out."""
+    """By the beginning of their ids, with their payloads; runs of other trees and begun ones are left out."""
     begun, here, there = queued(), queued(), queued()
     other = queued(run_id=ids.new_task_run_id(ids.new_flow_run_id()))
     submit(store, begun, here, other)
     claim(store, owner, sync=1)
     submit(store, there, queue="elsewhere")
     found = store.queued_in_tree(FLOW)
-    assert sorted(found) == sorted((run.run_id, run.description) for run in (here, there))
+    assert sorted(found) == sorted((run.run_id, run.payload) for run in (here, there))
     for run in claim(store, owner, queues=("q", "elsewhere")):
         store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
     store.settle(owner, [(begun.run_id, 1, record(begun.run_id).encode())])
