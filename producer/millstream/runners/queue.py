@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from millstream.tasks import Task
 
 
+_PART = 500
+"""Runs in one round trip."""
+_Encoded = tuple[bytes, list[str]]
+"""Arguments, and the ids of the runs that they need."""
+
+
 class QueueTaskRunner(TaskRunner[Future[Any]]):
     """Puts every run on `queue`, unless its task names another one; default: MILLSTREAM_DEFAULT_QUEUE, or "default".
 
@@ -46,7 +52,16 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         queue = task.queue or self.queue or get_settings().default_queue
         session.use_queue(queue)
         header = self._header(session, task)
-        queued = _seal(task.name, header, batch, wait_for)
+        # All arguments before the first run: one that cannot be sent must not leave half a map behind. The rest goes
+        # in parts, so that workers begin while later parts are still being made.
+        bodies = [arguments.encode(task.name, parameters, wait_for) for parameters in batch]
+        parts = (bodies[at : at + _PART] for at in range(0, len(bodies), _PART))
+        return [future for part in parts for future in self._submit_part(session, task, queue, header, part)]
+
+    def _submit_part(
+        self, session: "Session", task: "Task[..., Any]", queue: str, header: Header, bodies: list[_Encoded]
+    ) -> list[Future[Any]]:
+        queued = _seal(task.name, header, bodies)
         futures: list[Future[Any]] = [
             Future(run.run_id, run.description, partial(session.live_state, run.run_id), stored=True) for run in queued
         ]
@@ -92,14 +107,13 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         )
 
 
-def _seal(task_name: str, header: Header, batch: Sequence[dict[str, Any]], wait_for: Sequence[Any]) -> list[QueuedRun]:
+def _seal(task_name: str, header: Header, bodies: list[_Encoded]) -> list[QueuedRun]:
     key = get_settings().signing_key
     signing_key = key.get_secret_value().encode() if key else None
     encoded, created = header.encode(), time.time()
     queued: list[QueuedRun] = []
-    for parameters in batch:
+    for body, upstream in bodies:
         run_id = ids.new_task_run_id(header.flow_run_id)
-        body, upstream = arguments.encode(task_name, parameters, wait_for)
         needed = "".join(upstream)
         payload = envelopes.seal(run_id, created, encoded, bytes.fromhex(needed), body, signing_key)
         queued.append(QueuedRun(run_id, f"{task_name}-{run_id[-3:]}", payload, needed))
