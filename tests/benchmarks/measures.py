@@ -48,12 +48,12 @@ def throughput(over: RealServer, processes: int, n: int, times: int) -> float:
 
 
 def cost_by_size(over: RealServer, sizes: tuple[int, ...]) -> dict[str, float]:
-    """Microseconds per task for maps of different size; small ones are measured several times."""
+    """Microseconds per task for maps of different size; the smaller, the more often it is measured."""
     use(over)
     with harness.millstream_worker(over):
         workloads.mapped(1000)
         return {
-            str(n): round(median(lambda n=n: workloads.mapped(n)["total"] / n * 1e6, max(1, min(7, 50_000 // n))), 1)
+            str(n): round(median(lambda n=n: workloads.mapped(n)["total"] / n * 1e6, max(3, min(21, 50_000 // n))), 1)
             for n in sizes
         }
 
