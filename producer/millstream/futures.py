@@ -39,14 +39,14 @@ class Future(Generic[R]):
     """A run that was submitted.
 
     `run_id` (32 hex digits) and `name` are known from the start. Whoever executes the run calls `complete` once.
-    `live_state` gives the latest state known before that (default: Pending). `stored` says that the outcome will be in
-    the store, where any process finds it by the id. A future can be awaited, and is equal only to itself.
+    `live_state` gives, by run id, the latest state known before that (default: Pending). `stored` says that the outcome
+    will be in the store, where any process finds it by the id. A future can be awaited, and is equal only to itself.
     """
 
     __slots__ = ("__weakref__", "_callbacks", "_decoder", "_done", "_live_state", "_state", "name", "run_id", "stored")
 
     def __init__(
-        self, run_id: str, name: str, live_state: Callable[[], State[Any]] | None = None, stored: bool = False
+        self, run_id: str, name: str, live_state: Callable[[str], State[Any]] | None = None, stored: bool = False
     ) -> None:
         self.run_id = run_id
         self.name = name
@@ -72,7 +72,7 @@ class Future(Generic[R]):
         """The latest state known, without waiting."""
         if self._done:
             return self._decoded()
-        return self._live_state() if self._live_state else states.Pending()
+        return self._live_state(self.run_id) if self._live_state else states.Pending()
 
     def done(self) -> bool:
         """Whether the run has ended, one way or another."""

@@ -22,7 +22,7 @@ def test_a_fresh_future_is_pending_or_what_it_is_told() -> None:
     """By `live_state`, until it is complete."""
     (future,) = fresh()
     assert future.state == Pending()
-    live: Future = Future("0" * 32, "live", live_state=Running)
+    live: Future = Future("0" * 32, "live", live_state=lambda _: Running())
     assert live.state == Running()
     live.complete(Completed(data=1))
     assert live.state == Completed(data=1)

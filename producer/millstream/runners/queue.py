@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from millstream import arguments, context, sessions
@@ -62,9 +61,8 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         self, session: "Session", task: "Task[..., Any]", queue: str, header: Header, bodies: list[_Encoded]
     ) -> list[Future[Any]]:
         queued = _seal(task.name, header, bodies)
-        futures: list[Future[Any]] = [
-            Future(run.run_id, run.description, partial(session.live_state, run.run_id), stored=True) for run in queued
-        ]
+        live_state = session.live_state
+        futures: list[Future[Any]] = [Future(run.run_id, run.description, live_state, stored=True) for run in queued]
         session.watcher.watch(futures)
         try:
             session.store.submit(

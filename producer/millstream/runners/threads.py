@@ -71,7 +71,7 @@ class _Work:
 
     @classmethod
     def of(cls, task: "Task[..., Any]", run: "TaskRun", wait_for: Sequence[Any]) -> "_Work":
-        future: Future[Any] = Future(run.run_id, run.name, live_state=lambda: run.state)
+        future: Future[Any] = Future(run.run_id, run.name, live_state=lambda _: run.state)
         return cls(task, run, wait_for, future, contextvars.copy_context())
 
     def begin_in(self, pool: Pool) -> Any:
