@@ -28,9 +28,8 @@ def fail() -> None:
 
 
 @pytest.fixture
-def store(fakeredis: MemoryServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(fakeredis: MemoryServer) -> Iterator[Store]:
     """The store of a session in this process."""
-    monkeypatch.setenv("MILLSTREAM_LOGGING_LEVEL", "CRITICAL")
     opened = Store(fakeredis.url, get_settings(), fakeredis.client())
     sessions.use(Session(opened, is_local=False))
     yield opened
