@@ -18,6 +18,7 @@ class Pool:
         self._lock = threading.Lock()
         self._work_ready = threading.Condition(self._lock)
         self._slot_free = threading.Condition(self._lock)
+        self._thread_gone = threading.Condition(self._lock)
         self._queue: deque[Work] = deque()
         self._threads: set[threading.Thread] = set()
         self._busy = 0
@@ -43,9 +44,9 @@ class Pool:
             if abandon:
                 self._queue.clear()
             self._work_ready.notify_all()
-            threads = [] if abandon else list(self._threads)
-        for thread in threads:
-            thread.join()
+            # Not `join`: a thread that somebody is about to start cannot be joined yet, and ends like the others.
+            while self._threads and not abandon:
+                self._thread_gone.wait()
 
     def _has_room(self) -> bool:
         return self._limit is None or self._busy + self._returning < self._limit
@@ -76,7 +77,7 @@ class Pool:
         except RuntimeError:
             # The system has no more threads to give. Those that there are will come to this work in their turn.
             with self._lock:
-                self._threads.discard(thread)
+                self._forget(thread)
                 if not self._threads:
                     self._queue.clear()
                     raise
@@ -95,13 +96,17 @@ class Pool:
         with self._lock:
             while not (self._queue and self._has_room()):
                 if self._closed and not self._queue:
-                    self._threads.discard(threading.current_thread())
+                    self._forget(threading.current_thread())
                     return None
                 self._idle += 1
                 self._work_ready.wait()
                 self._idle -= 1
             self._busy += 1
             return self._queue.popleft()
+
+    def _forget(self, thread: threading.Thread) -> None:
+        self._threads.discard(thread)
+        self._thread_gone.notify_all()
 
     def _give_back(self) -> None:
         self._busy -= 1
