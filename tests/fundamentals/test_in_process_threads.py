@@ -7,6 +7,7 @@ import pytest
 
 from millstream import flow, task
 from millstream.task_runners import SequentialTaskRunner, ThreadPoolTaskRunner
+from tests.harness import eventually
 
 
 def test_submitted_runs_go_on_at_once() -> None:
@@ -174,7 +175,7 @@ def test_no_thread_is_left_behind() -> None:
         nothing_with.map(range(10))
 
     using()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("millstream-run")]
+    eventually(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("millstream-run-")])
 
 
 def test_flow_runs_in_several_threads() -> None:

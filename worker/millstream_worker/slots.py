@@ -93,7 +93,7 @@ class Slots(Generic[W]):
         self._called.notify(min(wanted, self._idle))
         for _ in range(wanted - self._idle):
             self._idle += 1
-            threading.Thread(target=self._serve, name="millstream-run", daemon=True).start()
+            threading.Thread(target=self._serve, name="millstream-slot", daemon=True).start()
 
     def _serve(self) -> None:
         self._mine.has_slot = True
