@@ -50,15 +50,11 @@ def nothing_left(running: processes.Processes, home: homes.Home) -> bool:
 
 
 def supervisor_pid(home: homes.Home) -> int:
-    pid = home.supervisor_pid()
-    assert pid is not None
-    return pid
+    return eventually(home.supervisor_pid)
 
 
 def server_pid(home: homes.Home) -> int:
-    pid = home.server_pid()
-    assert pid is not None
-    return pid
+    return eventually(home.server_pid)
 
 
 def connect(home: homes.Home) -> redis.Redis:

@@ -121,9 +121,10 @@ def _start(binary: str, server_lock: int) -> int:
     prctl = _find_prctl()
     server = os.fork()
     if server:
-        _write(SERVER_PID, server)
         return server
     try:
+        # Before it can answer anybody, so that who reaches the server finds its number.
+        _write(SERVER_PID, os.getpid())
         if prctl is not None:
             prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG: the kernel ends the server when the supervisor is killed
             if os.getppid() != supervisor:
