@@ -152,14 +152,14 @@ def test_the_results_name_what_failed():
     found = Totals(
         files=1200,
         words=5,
-        longest=LongestLine(90, "/root/a/[red]b.py", 7),
+        longest=LongestLine(90, "/some/a/[red]b.py", 7),
         common=Counter(self=3),
         emails=Counter({"a@b.org": 2, "0@b.org": 2}),
         failures=Counter(NotText=12),
-        examples=tuple(Failure(f"/root/{at}.bin", "NotText", "it holds zero bytes") for at in range(10)),
+        examples=tuple(Failure(f"/some/{at}.bin", "NotText", "it holds zero bytes") for at in range(10)),
     )
     console = pipe()
-    report.print_results(console, found, Path("/root"))
+    report.print_results(console, found, Path("/some"))
     text = shown(console)
     assert "files          1,200" in text
     assert "in a/[red]b.py:7" in text
