@@ -12,6 +12,7 @@
     |  |- InvalidNameError            (ValueError) a name with characters that are not allowed
     |  |- ConfigurationError          settings or options that contradict each other
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
+    |  |- SerializationError          (TypeError) a value that its serializer cannot write or read
     |  `- PayloadTooLarge             (ValueError) arguments or a result over the size limit
     |- RunError                       a run ended, or stands, otherwise than completed
     |  |- FailedRun                   it failed, and there is no exception of its own to raise
@@ -28,6 +29,7 @@
     |  `- FunctionUnavailable         its function cannot be imported where it should run
     `- ServiceError                   something outside of the program is missing
        |- RedisUnavailable            the server does not answer
+       |- StorageUnavailable          results cannot be written to their storage, or read from it
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
@@ -117,12 +119,19 @@ class UnpicklableArgument(UsageError, TypeError):
         )
 
 
-class PayloadTooLarge(UsageError, ValueError):
-    """Arguments or a result are larger than may be sent. `size` and `limit` are in bytes."""
+class SerializationError(UsageError, TypeError):
+    """A value cannot be written, or bytes cannot be read, by the serializer that was asked to."""
 
-    def __init__(self, what: str, size: int, limit: int) -> None:
-        self.what, self.size, self.limit = what, size, limit
-        super().__init__(f"{what} takes {size:,} bytes, the limit is {limit:,}: store the data and pass its address.")
+
+class PayloadTooLarge(UsageError, ValueError):
+    """Arguments or a result are larger than may be sent. `size` and `limit` are in bytes; `setting` is the limit's."""
+
+    def __init__(self, what: str, size: int, limit: int, setting: str = "MILLSTREAM_LARGEST_IN_REDIS_BYTES") -> None:
+        self.what, self.size, self.limit, self.setting = what, size, limit, setting
+        super().__init__(
+            f"{what} takes {size:,} bytes, and Redis is given {limit:,} at most ({setting}): set "
+            "MILLSTREAM_RESULT_STORAGE to a folder or an object store that all workers share, or pass an address."
+        )
 
 
 # --- a run did not complete -------------------------------------------------------------------------------------------
@@ -215,6 +224,17 @@ class RedisUnavailable(ServiceError):
         super().__init__(
             f"No answer from Redis at {url}{f' ({reason})' if reason else ''}: start it, or set "
             "MILLSTREAM_REDIS_URL to where it is; without that variable a private server is used."
+        )
+
+
+class StorageUnavailable(ServiceError):
+    """A result could not be written to its storage, or read from it. `address` is where; the cause says why."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(
+            f"{address} cannot be used ({reason}): see to its space, its rights and its network, or set "
+            "MILLSTREAM_RESULT_STORAGE to another place."
         )
 
 

@@ -35,6 +35,16 @@ class Settings(BaseModel):
     """A run whose worker died this many times under it ends as Crashed instead of going round again."""
     retention_seconds: int = Field(default=7 * 24 * 3600, ge=60)
     """How long the records and results of a flow run are kept after its last change."""
+    results_persist_by_default: bool = False
+    """Whether results of tasks and flows that do not say so themselves are kept in the store."""
+    refresh_cache: bool = False
+    """With this set, tasks that do not say otherwise are executed although a result is cached, and it is replaced."""
+    result_storage: str | None = None
+    """A folder or any fsspec URL for what is too large for Redis; unset: a folder of the embedded server's home."""
+    largest_inline_bytes: int = Field(default=512 * 1024, ge=1024)
+    """Arguments and results over this size go to the result storage, where there is one."""
+    largest_in_redis_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    """Where there is no result storage, the size up to which arguments and results are kept in Redis all the same."""
     first_contact_seconds: float = Field(default=2.0, gt=0)
     """How long to try for a first answer from Redis before saying that it is not there."""
     outage_seconds: float = Field(default=120.0, gt=0)

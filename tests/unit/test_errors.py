@@ -17,6 +17,7 @@ MADE = [
     errors.PayloadRefused("signature"),
     errors.FunctionUnavailable("shop:fetch", "no module"),
     errors.RedisUnavailable("redis://here", "refused"),
+    errors.StorageUnavailable("/results", "full"),
     errors.NoWorker("slow"),
     errors.LeaseLost("ab"),
 ]
