@@ -13,7 +13,10 @@ from millstream_shared.states import State
 
 @dataclass(slots=True, eq=False)
 class TaskRun:
-    """One run of a task. Ids are 32 hex digits, times unix seconds."""
+    """One run of a task. Ids are 32 hex digits, times unix seconds.
+
+    `run_count` counts how often it was begun, `tries` how often its function failed and may be called again.
+    """
 
     run_id: str
     name: str
@@ -24,6 +27,7 @@ class TaskRun:
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     state: State[Any] = field(default_factory=states.Pending)
     run_count: int = 0
+    tries: int = 0
     created: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None

@@ -15,13 +15,36 @@ class QueuedRun:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A run that a worker holds. `attempt` is the fencing token: with another one, nothing can be settled."""
+    """A run that a worker holds. `attempt` is the fencing token: with another one, nothing can be settled.
+
+    `tries` counts how often its function was called and failed before it was postponed.
+    """
 
     run_id: str
     attempt: int
     is_async: bool
     crashes: int
+    tries: int
     payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """What one claim brought; `next_due` says in how many seconds a postponed run is due, None if there is none."""
+
+    runs: list[Claim]
+    next_due: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A run that failed and is to be tried again in `seconds`; `tries` counts its tries so far, this one included."""
+
+    run_id: str
+    attempt: int
+    record: bytes
+    seconds: float
+    tries: int
 
 
 @dataclass(frozen=True, slots=True)

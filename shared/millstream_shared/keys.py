@@ -21,6 +21,11 @@ def queue(name: str) -> str:
     return f"rq:queue:{name}"
 
 
+def scheduled(name: str) -> str:
+    """RQ's registry of the queue's jobs that are to be executed later."""
+    return f"rq:scheduled:{name}"
+
+
 def workers_of_queue(name: str) -> str:
     """RQ's set of the workers that serve a queue."""
     return f"rq:workers:{name}"
@@ -56,7 +61,22 @@ def definition(digest: str) -> str:
     return f"ms:definition:{digest}"
 
 
-LIVE = ("rq:job:*", "rq:queue:*", "ms:held:*", "ms:dependents:*")
+def parameters(flow_run_id: str) -> str:
+    """The parameters of a flow run, for the workers that execute its tasks."""
+    return f"ms:parameters:{flow_run_id}"
+
+
+def cache(name: str) -> str:
+    """A result that is kept under a key of its own; `name` is a hash of that."""
+    return f"ms:cache:{name}"
+
+
+def lock(name: str) -> str:
+    """Who may execute what is kept under a key; `name` is a hash of that."""
+    return f"ms:lock:{name}"
+
+
+LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*")
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
 PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, "rq:workers", "rq:workers:*", "rq:failed:*")

@@ -48,6 +48,16 @@ class _NoData:
 NO_DATA: Final = _NoData()
 
 
+class Elsewhere:
+    """A value that is kept in another place, and read from there when it is asked for."""
+
+    __slots__ = ()
+
+    def load(self) -> Any:
+        """The value."""
+        raise errors.MissingResult("It is not known where the result is.")
+
+
 class State(Generic[R]):
     """Where a run stands.
 
@@ -87,8 +97,14 @@ class State(Generic[R]):
 
     @property
     def data(self) -> Any:
-        """The value or exception that the state holds, or None. `has_data` tells no data from the value None."""
-        return None if self._data is NO_DATA else self._data
+        """The value or exception that the state holds, or None. `has_data` tells no data from the value None.
+
+        A value that is kept elsewhere is read now: raises MissingResult if it is gone.
+        """
+        data = self._data
+        if isinstance(data, Elsewhere):
+            return data.load()
+        return None if data is NO_DATA else data
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -100,9 +116,20 @@ class State(Generic[R]):
         return self._data is not NO_DATA
 
     @property
+    def held(self) -> Any:
+        """What `data` is made from: the value, an Elsewhere in its place, or NO_DATA."""
+        return self._data
+
+    @property
     def time(self) -> datetime:
         """`timestamp` as an aware datetime, UTC."""
         return datetime.fromtimestamp(self.timestamp, UTC)
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long a scheduled state has still to wait; 0 for others."""
+        due: datetime | None = (self.details or {}).get("scheduled_time")
+        return max((due - datetime.now(UTC)).total_seconds(), 0.0) if due else 0.0
 
     def is_scheduled(self) -> bool:
         """Whether the run waits for its time."""
@@ -171,7 +198,10 @@ class State(Generic[R]):
         if not isinstance(other, State):
             return NotImplemented
         known = cast("State[Any]", other)
-        return self is known or (self._identity() == known._identity() and self._data == known._data)
+        return self is known or (self._identity() == known._identity() and self._same_data(known))
+
+    def _same_data(self, other: State[Any]) -> bool:
+        return self.has_data == other.has_data and self.data == other.data
 
     def __hash__(self) -> int:
         return hash((self.type, self.name, self.message))

@@ -6,7 +6,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from millstream_shared import connections, errors, ids, keys, records, rq_queue, scripts
-from millstream_shared.claims import Claim, Orphan, QueuedRun, Reaped
+from millstream_shared.claims import Claim, Claimed, Orphan, Postponed, QueuedRun, Reaped
 from millstream_shared.records import Record
 from millstream_shared.settings import Settings
 
@@ -85,13 +85,17 @@ class Store:
         )
 
     def queued_in_tree(self, run_id: str) -> list[tuple[str, bytes]]:
-        """The runs in the tree of `run_id` that stand in a queue: id and payload. Reads all queues: for rare use."""
+        """The runs in the tree of `run_id` that nobody executes now, queued or postponed: id and payload.
+
+        Reads all queues: for rare use.
+        """
         tree = ids.tree_of(run_id).encode()
-        queues = self._persist(lambda _: self.client.smembers(keys.QUEUES))
         waiting: list[bytes] = []
-        for queue in queues:
-            queued = self._persist(lambda _, queue=queue: self.client.lrange(queue, 0, -1))
-            waiting += [name for name in queued if name.startswith(tree)]
+        for queue in self._persist(lambda _: self.client.smembers(keys.QUEUES)):
+            postponed = keys.scheduled(queue.decode().removeprefix(keys.queue("")))
+            found = self._persist(lambda _, queue=queue: self.client.lrange(queue, 0, -1))
+            found += self._persist(lambda _, postponed=postponed: self.client.zrange(postponed, 0, -1))
+            waiting += [name for name in found if name.startswith(tree)]
 
         def payloads(_: bool) -> Any:
             with self.client.pipeline(transaction=False) as pipeline:
@@ -99,8 +103,8 @@ class Store:
                     pipeline.hget(keys.job(name.decode()), "payload")
                 return pipeline.execute()
 
-        found: list[bytes | None] = self._persist(payloads) if waiting else []
-        return [(name.decode(), payload) for name, payload in zip(waiting, found, strict=True) if payload]
+        stored: list[bytes | None] = self._persist(payloads) if waiting else []
+        return [(name.decode(), payload) for name, payload in zip(waiting, stored, strict=True) if payload]
 
     def withdraw(self, ended: Sequence[Record]) -> list[str]:
         """End queued runs that no worker has begun, with these records; the ids of those that were still there."""
@@ -120,19 +124,20 @@ class Store:
 
     # -- doing work
 
-    def claim(self, owner: str, queues: Sequence[str], *, sync_slots: int, async_slots: int) -> list[Claim]:
+    def claim(self, owner: str, queues: Sequence[str], *, sync_slots: int, async_slots: int) -> Claimed:
         """Take runs from the queues, the first queue first. Raises LeaseLost if `owner` was given up for dead."""
         args = [owner, max(sync_slots, 0), max(async_slots, 0), rq_queue.timestamp(), *queues]
-        taken = self._run("claim", args)
-        return [
-            Claim(run_id.decode(), attempt, mode == b"a", crashes, payload)
-            for run_id, attempt, mode, crashes, payload in taken
+        next_due, taken = self._run("claim", args)
+        runs = [
+            Claim(run_id.decode(), attempt, mode == b"a", crashes, tries, payload)
+            for run_id, attempt, mode, crashes, tries, payload in taken
         ]
+        return Claimed(runs, None if next_due < 0 else next_due / 1000)
 
     def claim_one(self, owner: str, run_id: str) -> Claim | None:
         """Take a run that is in no queue any more: one that a stock `rq worker` has popped."""
         taken = self._run("claim_one", [owner, run_id, rq_queue.timestamp()])
-        return Claim(run_id, taken[0], taken[1] == b"a", 0, taken[2]) if taken else None
+        return Claim(run_id, taken[0], taken[1] == b"a", 0, taken[2], taken[3]) if taken else None
 
     def leave_to_rq(self, run_id: str) -> None:
         """After a settle, leave as much of the job as a stock RQ worker needs to take it away itself."""
@@ -153,6 +158,16 @@ class Store:
             for outcome in some:
                 args += outcome
             refused += [name.decode() for name in self._run("settle", args)]
+        return refused
+
+    def postpone(self, owner: str, failed: Sequence[Postponed]) -> list[str]:
+        """Have runs executed again later. The ids of those whose lease had passed to another worker."""
+        refused: list[str] = []
+        for some in _chunks(failed, _LARGEST_CALL):
+            args: list[Any] = [owner, self.settings.retention_seconds]
+            for run in some:
+                args += (run.run_id, run.attempt, run.record, round(run.seconds * 1000), run.tries)
+            refused += [name.decode() for name in self._run("postpone", args)]
         return refused
 
     def release(self, owner: str, run_ids: Sequence[str], *, crashed: bool = False) -> list[Orphan]:
@@ -274,6 +289,14 @@ class Store:
         return [key.decode().rpartition(":")[2] for key in alive]
 
     # -- the way to the server
+
+    def command(self, *words: Any) -> Any:
+        """One command that can safely be made twice, for a module that keeps things of its own kind."""
+        return self._persist(lambda _: self.client.execute_command(*words))
+
+    def script(self, name: str, *args: Any) -> Any:
+        """The same with a script."""
+        return self._run(name, list(args))
 
     def _run(self, name: str, args: list[Any]) -> Any:
         return self._persist(lambda _: scripts.run(self.client, name, args))

@@ -236,7 +236,7 @@ def test_a_second_sigterm_ends_a_worker_at_once(running: Processes, ledger: Ledg
     assert time.monotonic() - told < 2
     start_worker(running, "--processes", "1")
     assert "4.0" in script.succeed()
-    assert [line["attempt"] for line in ledger.lines("start")] == [1, 2]
+    assert len(ledger.lines("start")) == 2
 
 
 def test_workers_ride_out_a_restart_of_the_server(running: Processes, valkey: RealServer, ledger: Ledger) -> None:

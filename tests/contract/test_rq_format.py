@@ -164,7 +164,7 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".lua"))
     run_id = ids.new_task_run_id(FLOW)
     known = {keys.LEASES, keys.COUNTERS, "rq:queues", "rq:failed:"}
-    for build in (keys.job, keys.queue, keys.held, keys.inbox, keys.bell, keys.dependents):
+    for build in (keys.job, keys.queue, keys.scheduled, keys.held, keys.inbox, keys.bell, keys.dependents):
         known.add(build(run_id).removesuffix(run_id))
     known.add(keys.runs(run_id).removesuffix(ids.tree_of(run_id)))
     assert set(re.findall(r"'((?:rq|ms):[^']*)'", text)) == known

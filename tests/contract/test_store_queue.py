@@ -48,7 +48,7 @@ def submit(store: Store, *runs: QueuedRun, queue: str = "q", is_async: bool = Fa
 
 
 def claim(store: Store, owner: str, sync: int = 100, asynchronous: int = 100, queues: tuple[str, ...] = ("q",)):
-    return store.claim(owner, queues, sync_slots=sync, async_slots=asynchronous)
+    return store.claim(owner, queues, sync_slots=sync, async_slots=asynchronous).runs
 
 
 @pytest.fixture

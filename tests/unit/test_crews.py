@@ -93,7 +93,7 @@ def news(crew: Crew) -> News:
 
 
 def claims(*names: str, is_async: bool = False) -> list[Claim]:
-    return [Claim(name, 1, is_async, 0, b"payload") for name in names]
+    return [Claim(name, 1, is_async, 0, 0, b"payload") for name in names]
 
 
 def done(*names: str) -> list:

@@ -47,9 +47,9 @@ class Worker:
     def work(self, count: int) -> None:
         """Execute the next `count` runs, waiting for each."""
         for _ in range(count):
-            claims = eventually(lambda: self.store.claim("w", ["default"], sync_slots=1, async_slots=1))
+            claims = eventually(lambda: self.store.claim("w", ["default"], sync_slots=1, async_slots=1).runs)
             self.store.settle(
-                "w", [self.executor.execute(Assignment(c.run_id, c.attempt, False, c.payload)) for c in claims]
+                "w", [self.executor.execute(Assignment(c.run_id, c.attempt, False, 0, c.tries, c.payload)) for c in claims]
             )
 
     def close(self) -> None:

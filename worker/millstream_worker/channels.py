@@ -9,11 +9,13 @@ from typing import Any
 from millstream_shared import packing
 
 RUN = "run"
-"""To the child: execute these, `[[run id, attempt, is async, payload], ...]`."""
+"""To the child: execute these, `[[run id, attempt, is async, crashes, tries so far, payload], ...]`."""
 GIVE_BACK = "give back"
 """To the child: return what it has not begun."""
 DONE = "done"
 """To the worker: these have ended, `[[run id, attempt, record], ...]`."""
+FAILED = "failed"
+"""To the worker: try these again later, `[[run id, attempt, record, seconds, tries so far], ...]`."""
 RETURNED = "returned"
 """To the worker: these were not begun, `[run id, ...]`."""
 LENT = "lent"

@@ -4,14 +4,16 @@ import io
 import signal
 import socket
 import sys
+from dataclasses import astuple
 from functools import partial
 from typing import Any, cast
 
 from millstream import futures, sessions
+from millstream_shared.claims import Postponed
 from millstream_worker import channels, processes
 from millstream_worker.execution import Assignment, Executor
 from millstream_worker.loops import Loops
-from millstream_worker.outcomes import Outbox
+from millstream_worker.outcomes import Outbox, Outcome
 from millstream_worker.slots import Slots
 
 
@@ -64,10 +66,16 @@ class Child:
             self._slots.add(sync)
 
     def _execute(self, assignment: Assignment) -> None:
-        self._outbox.put(self._executor.execute(assignment), more_to_come=self._slots.has_waiting_work)
+        self._send(self._executor.execute(assignment), more_to_come=self._slots.has_waiting_work)
 
     async def _execute_async(self, assignment: Assignment) -> None:
-        self._outbox.put(await self._executor.execute_async(assignment), more_to_come=True)
+        self._send(await self._executor.execute_async(assignment), more_to_come=True)
+
+    def _send(self, outcome: Outcome | Postponed, *, more_to_come: bool) -> None:
+        if isinstance(outcome, Postponed):
+            self._channel.send(channels.FAILED, [astuple(outcome)])
+        else:
+            self._outbox.put(outcome, more_to_come=more_to_come)
 
 
 if __name__ == "__main__":

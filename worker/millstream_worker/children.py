@@ -50,7 +50,11 @@ class ChildProcess:
             self.claims[claim.run_id] = claim
             self.sync_claims += not claim.is_async
         self.channel.send(
-            channels.RUN, [(claim.run_id, claim.attempt, claim.is_async, claim.payload) for claim in claims]
+            channels.RUN,
+            [
+                (claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload)
+                for claim in claims
+            ],
         )
 
     def drop(self, run_id: str) -> Claim | None:

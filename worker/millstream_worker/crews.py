@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from millstream_shared.claims import Claim
+from millstream_shared.claims import Claim, Postponed
 from millstream_worker import channels
 from millstream_worker.children import ChildProcess
 from millstream_worker.outcomes import Outcome
@@ -22,9 +22,13 @@ class CannotStart(Exception):
 
 @dataclass(slots=True)
 class News:
-    """What one look at the children brought: what ended, what came back unbegun, what a dead one leaves behind."""
+    """What one look at the children brought.
+
+    What ended, what failed and is to be tried again, what came back unbegun, what a dead child leaves behind.
+    """
 
     ended: list[Outcome] = field(default_factory=list[Outcome])
+    failed: list[Postponed] = field(default_factory=list[Postponed])
     returned: list[str] = field(default_factory=list[str])
     lost: list[str] = field(default_factory=list[str])
     deaths: list[str] = field(default_factory=list[str])
@@ -154,6 +158,8 @@ class Crew:
         for kind, content in messages:
             if kind == channels.DONE:
                 news.ended += [outcome for outcome in content if child.drop(outcome[0])]
+            elif kind == channels.FAILED:
+                news.failed += [Postponed(*fields) for fields in content if child.drop(fields[0])]
             elif kind == channels.RETURNED:
                 news.returned += [run_id for run_id in content if child.drop(run_id)]
             elif kind == channels.LENT:

@@ -13,9 +13,10 @@ from millstream.runners.queue import QueueTaskRunner
 from millstream.runs import FlowRun, TaskRun
 from millstream.tasks import Task
 from millstream_shared import envelopes, errors
+from millstream_shared.claims import Postponed
 from millstream_shared.envelopes import Envelope, Header
 from millstream_shared.settings import get_settings
-from millstream_shared.states import Crashed, Failed, State
+from millstream_shared.states import Crashed, Failed, State, StateType
 from millstream_worker import loading
 from millstream_worker.outcomes import Outcome
 
@@ -24,11 +25,13 @@ _KEPT_BATCHES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A run that this process is to execute."""
+    """A run that this process is to execute; `crashes` and `tries` as in Claim."""
 
     run_id: str
     attempt: int
     is_async: bool
+    crashes: int
+    tries: int
     payload: bytes
 
 
@@ -51,7 +54,7 @@ class Executor:
         self._key = key.get_secret_value().encode() if key else None
         self._batches: OrderedDict[bytes, Batch] = OrderedDict()
 
-    def execute(self, assignment: Assignment) -> Outcome:
+    def execute(self, assignment: Assignment) -> Outcome | Postponed:
         """Execute a sync run. Whatever goes wrong is recorded, with its reason, as the outcome of this run alone."""
         task_run = _unopened(assignment)
         try:
@@ -62,7 +65,7 @@ class Executor:
             state = _stopped_by(task_run, failure)
         return self._outcome(assignment, task_run, state)
 
-    async def execute_async(self, assignment: Assignment) -> Outcome:
+    async def execute_async(self, assignment: Assignment) -> Outcome | Postponed:
         """Execute an async run on the running loop."""
         task_run = _unopened(assignment)
         try:
@@ -98,8 +101,10 @@ class Executor:
                 self._batches.popitem(last=False)
         return envelope, batch
 
-    def _outcome(self, assignment: Assignment, task_run: TaskRun, state: State[Any]) -> Outcome:
+    def _outcome(self, assignment: Assignment, task_run: TaskRun, state: State[Any]) -> Outcome | Postponed:
         record = recording.record_of_task(task_run, state, worker=self._worker, attempt=assignment.attempt)
+        if state.type is StateType.SCHEDULED:
+            return Postponed(assignment.run_id, assignment.attempt, record, state.wait_seconds, task_run.tries)
         return assignment.run_id, assignment.attempt, record
 
 
@@ -129,7 +134,14 @@ def _new_batch(header: Header) -> Batch:
 
 def _unopened(assignment: Assignment) -> TaskRun:
     # Good enough to record that the payload could not be read.
-    return TaskRun(assignment.run_id, "unreadable", "unreadable", None, run_count=assignment.attempt - 1)
+    return TaskRun(
+        assignment.run_id,
+        "unreadable",
+        "unreadable",
+        None,
+        run_count=assignment.crashes + assignment.tries,
+        tries=assignment.tries,
+    )
 
 
 def _stopped_by(task_run: TaskRun, failure: BaseException) -> State[Any]:

@@ -22,7 +22,9 @@ def execute() -> None:
     try:
         claim = store.claim_one(session.owner, run_id)
         if claim is not None:
-            assignment = Assignment(claim.run_id, claim.attempt, claim.is_async, claim.payload)
+            assignment = Assignment(
+                claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload
+            )
             executor = Executor(session.owner)
             if claim.is_async:
                 outcome = asyncio.run(executor.execute_async(assignment))

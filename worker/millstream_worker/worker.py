@@ -4,6 +4,7 @@ One thread and one loop. All Redis work is done here and all user code runs in t
 does can delay a heartbeat.
 """
 
+import math
 import os
 import selectors
 import signal
@@ -62,6 +63,7 @@ class Worker:
         self._is_suspended = False
         self._stopping_since: float | None = None
         self._claim_at = self._duties_at = self._listen_at = 0.0
+        self._due_at = math.inf
         self._outages = 0
 
     # -- the life of a worker
@@ -107,6 +109,9 @@ class Worker:
                 self._settle(self._crew.listen(key.data, bool(events & selectors.EVENT_WRITE)))
             else:
                 key.data()
+        if time.monotonic() >= self._due_at:
+            # Runs that were postponed are due: a claim takes them.
+            self._due_at, self._may_have_work = math.inf, True
         if self._crew.has_surplus and self._crew.ask_back_from_stalled():
             self._pace.stalled()
         if time.monotonic() >= self._duties_at:
@@ -115,7 +120,9 @@ class Worker:
     def _patience(self) -> float:
         """How long there is nothing to do but listen."""
         now = time.monotonic()
-        until = min(self._duties_at, now + 0.1 if self._crew.has_surplus else self._duties_at)
+        until = min(self._duties_at, self._due_at)
+        if self._crew.has_surplus:
+            until = min(until, now + 0.1)
         if self._stopping_since is not None:
             until = min(until, self._stopping_since + self._options.grace_seconds)
         elif self._may_have_work and self._crew.is_ready and not self._is_suspended:
@@ -161,12 +168,14 @@ class Worker:
         if sync <= 0 and (asynchronous <= 0 or time.monotonic() < self._claim_at):
             return
         try:
-            claims = self._store.claim(self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous)
+            claimed = self._store.claim(self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous)
         except errors.LeaseLost:
             self._start_over()
             return
         if sync <= 0:
             self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
+        claims = claimed.runs
+        self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
         taken_async = sum(claim.is_async for claim in claims)
         if len(claims) - taken_async < sync and taken_async < asynchronous:
             self._may_have_work = False
@@ -212,12 +221,16 @@ class Worker:
             buried = self._store.release(self._name, news.lost, crashed=True)
             self._settle_orphans(buried, news.deaths[-1])
             self._may_have_work = True
+        refused: list[str] = []
         if news.ended:
             refused = self._store.settle(self._name, news.ended)
             self._pace.ended(len(news.ended))
             # A settled run may have freed others; they ring, but the bell may be silent just now.
-            if refused:
-                worker_logging.warning("refused: other workers took these runs over", runs=refused)
+        if news.failed:
+            refused += self._store.postpone(self._name, news.failed)
+            self._due_at = min(self._due_at, time.monotonic() + min(run.seconds for run in news.failed))
+        if refused:
+            worker_logging.warning("refused: other workers took these runs over", runs=refused)
 
     def _settle_orphans(self, orphans: list[Orphan], cause: str) -> None:
         """End those that may not go round again: runs under which process after process died, and flow runs."""

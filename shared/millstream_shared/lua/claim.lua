@@ -1,21 +1,23 @@
 -- Takes runs from the queues, in order of priority, under the lease of the worker that asks.
 -- ARGV: owner, slots for sync runs, slots for async runs, time as RQ writes it, queues...
--- Gives: for each run id, attempt, mode, crashes, payload
+-- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload
 local owner, sync, async, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
 local held = 'ms:held:' .. owner
-local taken, size = {}, 0
+local taken, size, next_due = {}, 0, -1
 for i = 5, #ARGV do
   local queue = ARGV[i]
   local key = 'rq:queue:' .. queue
+  local wait = enqueue_due(queue)
+  if wait and (next_due < 0 or wait < next_due) then next_due = wait end
   -- Large payloads are fetched a few at a time: one answer should not block the server.
   while (sync > 0 or async > 0) and size < 8388608 do
     local id = redis.call('LPOP', key)
     if not id then break end
     local job = 'rq:job:' .. id
-    local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes')
+    local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes', 'tries')
     if run[1] then
       local free = run[2] == 'a' and async or sync
       if free <= 0 then
@@ -27,7 +29,7 @@ for i = 5, #ARGV do
       redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
       redis.call('HSET', held, id, attempt)
       size = size + #run[1]
-      taken[#taken + 1] = { id, attempt, run[2], tonumber(run[3] or 0), run[1] }
+      taken[#taken + 1] = { id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1] }
     elseif redis.call('EXISTS', job) == 1 then
       -- A job enqueued with RQ itself is not ours to run, nor is a dead letter that was requeued. Both are set aside
       -- where RQ's tools list failed jobs.
@@ -45,4 +47,4 @@ for i = 5, #ARGV do
     ring(queue)
   end
 end
-return taken
+return { next_due, taken }

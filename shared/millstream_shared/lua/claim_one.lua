@@ -1,10 +1,10 @@
 -- Takes one run that is in no queue any more, under a lease of the caller.
--- ARGV: owner, run id, time as RQ writes it   Gives attempt, mode, payload; or nothing, if somebody else has it.
+-- ARGV: owner, run id, time as RQ writes it   Gives attempt, mode, tries, payload; or nothing, if somebody else has it.
 local owner, id, now = ARGV[1], ARGV[2], ARGV[3]
 local job = 'rq:job:' .. id
-local run = redis.call('HMGET', job, 'payload', 'mode', 'worker_name')
+local run = redis.call('HMGET', job, 'payload', 'mode', 'tries')
 if not run[1] or not redis.call('ZSCORE', 'ms:leases', owner) then return {} end
 local attempt = redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
 redis.call('HSET', 'ms:held:' .. owner, id, attempt)
-return { attempt, run[2], run[1] }
+return { attempt, run[2], tonumber(run[3] or 0), run[1] }

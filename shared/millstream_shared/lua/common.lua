@@ -60,6 +60,21 @@ local function enqueue_again(ids)
   for _, queue in ipairs(order) do enqueue(queue, queues[queue], true) end
 end
 
+-- Puts postponed runs whose time has come in front of their queue. Gives the milliseconds until the next one is due.
+local function enqueue_due(queue)
+  local key = 'rq:scheduled:' .. queue
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  if not first[1] then return nil end
+  local now = now_ms()
+  if first[2] * 1000 <= now then
+    local due = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.3f', now / 1000), 'LIMIT', 0, 500)
+    redis.call('ZREM', key, unpack(due))
+    enqueue_again(due)
+    first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  end
+  return first[1] and math.max(math.ceil(first[2] * 1000 - now), 0)
+end
+
 -- Keeps the job of a crashed run where RQ's tools look for failed jobs. Its payload takes another name, so that no
 -- worker of ours executes a run that has ended.
 local function bury(job, id, keep)

@@ -3,10 +3,12 @@
 local seen = {}
 for i, id in ipairs(ARGV) do
   local record = redis.call('HGET', tree(id), id)
-  if record then
+  local status = not has_ended(record) and redis.call('HGET', 'rq:job:' .. id, 'status')
+  -- The record of a run that was postponed, and that a worker now executes, tells how it stood then.
+  if record and status ~= 'started' and status ~= 'queued' then
     seen[i] = record
   else
-    seen[i] = redis.call('HGET', 'rq:job:' .. id, 'status') or ''
+    seen[i] = status or ''
   end
 end
 return seen

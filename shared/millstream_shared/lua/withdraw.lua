@@ -5,7 +5,9 @@ for i = 2, #ARGV, 2 do
   local id = ARGV[i]
   local job = 'rq:job:' .. id
   if is_live(id) and redis.call('HGET', job, 'status') ~= 'started' then
-    redis.call('LREM', 'rq:queue:' .. redis.call('HGET', job, 'origin'), 1, id)
+    local queue = redis.call('HGET', job, 'origin')
+    redis.call('LREM', 'rq:queue:' .. queue, 1, id)
+    redis.call('ZREM', 'rq:scheduled:' .. queue, id)
     finish(id, ARGV[i + 1], ARGV[1], told, freed)
     redis.call('EXPIRE', tree(id), ARGV[1])
     gone[#gone + 1] = id
