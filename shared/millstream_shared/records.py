@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from millstream_shared import errors, packing, tracebacks, values
+from millstream_shared.references import Reference, Stored
 from millstream_shared.states import State, StateType
 
 VERSION = 1
@@ -28,8 +29,9 @@ _LETTERS = {
 _TYPES = {letter[0]: state_type for state_type, letter in _LETTERS.items()}
 _NAMES = {state_type: state_type.value.capitalize() for state_type in StateType}
 
-# How `data` is encoded: absent, a value, or an exception with its traceback.
-ABSENT, VALUE, EXCEPTION = 0, 1, 2
+# How `data` is encoded: absent, a value, an exception with its traceback, or where a value is kept.
+ABSENT, VALUE, EXCEPTION, REFERENCE = 0, 1, 2, 3
+_LARGEST_EXCEPTION = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,10 @@ class Record:
 
     @property
     def state(self) -> State[Any]:
-        """The state, with its data decoded; an exception that cannot be rebuilt here becomes a RemoteError."""
+        """The state, with its data decoded; an exception that cannot be rebuilt here becomes a RemoteError.
+
+        A value that is kept elsewhere is read when the state is asked for it.
+        """
         state: State[Any] = State(
             type=self.state_type,
             name=self.state_name,
@@ -132,21 +137,28 @@ def encode_data(state: State[Any]) -> tuple[int, bytes | None]:
     """The state's data as `(data kind, bytes)`. Raises whatever pickling a value raised."""
     if not state.has_data:
         return ABSENT, None
-    data = state.data
+    data = state.held
+    if isinstance(data, Stored):
+        return REFERENCE, data.reference.encode()
     if isinstance(data, BaseException) and state.type is not StateType.COMPLETED:
         return EXCEPTION, encode_exception(data)
     return VALUE, values.dumps(data)
 
 
 def decode_data(kind: int, data: bytes | None) -> Any:
-    """What `encode_data` encoded."""
+    """What `encode_data` encoded; of a value that is kept elsewhere, the place."""
     if kind == ABSENT or data is None:
         return None
+    if kind == REFERENCE:
+        return Stored(Reference.decode(data))
     return decode_exception(data) if kind == EXCEPTION else values.loads(data)
 
 
 def encode_exception(exception: BaseException) -> bytes:
-    """An exception as bytes, along with its traceback's text; one that cannot be pickled travels as text alone."""
+    """An exception as bytes, along with its traceback's text.
+
+    One that cannot be pickled travels as text alone, as does one that holds so much that Redis should not.
+    """
     text = "".join(traceback.format_exception(type(exception), exception, tracebacks.of_user_code(exception)))
     try:
         pickled = values.dumps(exception)
@@ -154,7 +166,9 @@ def encode_exception(exception: BaseException) -> bytes:
         values.loads(pickled)
     except Exception:
         pickled = None
-    return packing.pack([pickled, text])
+    if pickled and len(pickled) > _LARGEST_EXCEPTION:
+        pickled = None
+    return packing.pack([pickled, text[-_LARGEST_EXCEPTION:]])
 
 
 def decode_exception(data: bytes) -> BaseException:

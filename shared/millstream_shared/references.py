@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from millstream_shared import errors, packing, serializers, storages, values
 from millstream_shared.settings import Settings
+from millstream_shared.states import Elsewhere
 from millstream_shared.storages import Custom, Storage
 
 IN_REDIS: Final = "redis"
@@ -60,7 +61,7 @@ class Reference:
         return _storage(self.storage).read_path(self.path)
 
 
-class Stored:
+class Stored(Elsewhere):
     """A value that is kept elsewhere: read when it is asked for, and remembered if `keeps`."""
 
     __slots__ = ("_known", "_value", "keeps", "reference")

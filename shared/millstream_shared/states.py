@@ -22,6 +22,7 @@ from millstream_shared.state_makers import (
 from millstream_shared.state_records import (
     FINAL_TYPES,
     NO_DATA,
+    Elsewhere,
     State,
     StateType,
     get_state_exception,
@@ -40,6 +41,7 @@ __all__ = [
     "Cancelling",
     "Completed",
     "Crashed",
+    "Elsewhere",
     "Failed",
     "InfrastructurePending",
     "Late",

@@ -1,0 +1,6 @@
+-- Lets go of a lock, if this holder still has it.
+-- ARGV: key, holder
+-- Gives 1, or 0 if it was somebody else's by then.
+if redis.call('GET', ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('DEL', ARGV[1])
+return 1
