@@ -1,5 +1,6 @@
 """The task runners, and the one that a flow without any of its own gets."""
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from millstream.runners.base import TaskRunner
@@ -8,11 +9,17 @@ from millstream.runners.threads import ThreadPoolTaskRunner
 from millstream_shared.settings import get_settings
 
 if TYPE_CHECKING:
+    from millstream.runners.dask import DaskTaskRunner
+    from millstream.runners.processes import ProcessPoolTaskRunner
     from millstream.runners.queue import QueueTaskRunner
+    from millstream.runners.ray import RayTaskRunner
 
 __all__ = [
     "ConcurrentTaskRunner",
+    "DaskTaskRunner",
+    "ProcessPoolTaskRunner",
     "QueueTaskRunner",
+    "RayTaskRunner",
     "SequentialTaskRunner",
     "TaskRunner",
     "ThreadPoolTaskRunner",
@@ -20,6 +27,14 @@ __all__ = [
 ]
 
 ConcurrentTaskRunner = ThreadPoolTaskRunner
+
+# Where the others come from. Imported when first used: each brings what runs in this process do not need.
+_SOURCES = {
+    "DaskTaskRunner": "dask",
+    "ProcessPoolTaskRunner": "processes",
+    "QueueTaskRunner": "queue",
+    "RayTaskRunner": "ray",
+}
 
 
 def default_task_runner() -> TaskRunner[Any]:
@@ -30,16 +45,12 @@ def default_task_runner() -> TaskRunner[Any]:
         case "sequential":
             return SequentialTaskRunner()
         case "queue":
-            return _queue_task_runner()()
-
-
-def _queue_task_runner() -> Any:
-    from millstream.runners.queue import QueueTaskRunner  # brings the Redis client, which in-process runs do not need
-
-    return QueueTaskRunner
+            return __getattr__("QueueTaskRunner")()
 
 
 def __getattr__(name: str) -> Any:
-    if name == "QueueTaskRunner":
-        return _queue_task_runner()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    source = _SOURCES.get(name)
+    if source is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"millstream.runners.{source}"), name)
+    return value

@@ -1,0 +1,135 @@
+"""Sending runs to the scheduler of a Dask cluster: from the process of a flow, and from a worker whose run submits."""
+
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from millstream import waiting
+from millstream.runners import errands, libraries
+from millstream.runners.elsewhere import ElsewhereTaskRunner, Trip
+
+_LARGE = 1_000_000
+"""Bytes from which on an errand goes to a worker directly, past the scheduler."""
+
+Load = tuple[Trip, bytes]
+
+
+class ClusterTaskRunner(ElsewhereTaskRunner):
+    """Sends runs by `client`, which a subclass sets in `get_ready`.
+
+    Dask gives up all that a dying worker had been given, also what it had not begun. These runs are *suspects*, and
+    sent once more, each alone, while all others wait: so it shows which of them it was.
+    """
+
+    client: Any = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.RLock()
+        self._sent: dict[Trip, Any] = {}
+        self._waiting: deque[Load] = deque()
+        self._suspects: deque[Load] = deque()
+        self._alone: Trip | None = None
+
+    def send(self, trip: Trip) -> None:
+        """Have the cluster execute it."""
+        errand = trip.pack()
+        if errand is not None:
+            with self._lock:
+                self._waiting.append((trip, errand))
+            self._send_on()
+
+    def call_off(self, trips: Sequence[Trip]) -> None:
+        """Have the cluster forget these; what a worker has begun it brings to an end, for nobody."""
+        with self._lock:
+            futures = [self._sent[trip] for trip in trips if trip in self._sent]
+        if futures and self.client:
+            self.client.cancel(futures, force=True)
+
+    def _send_on(self) -> None:
+        with self._lock:
+            while self._waiting and not self._suspects and self._alone is None:
+                self._hand_over(*self._waiting.popleft())
+            if self._suspects and not self._sent:
+                trip, errand = self._suspects.popleft()
+                self._alone = trip
+                self._hand_over(trip, errand)
+
+    def _hand_over(self, trip: Trip, errand: bytes) -> None:
+        if trip.has_ended:
+            self._forget_sent(trip)
+            return
+        try:
+            # What others wait for comes before what nobody has begun, so that trees are walked depth first.
+            key = f"{trip.name}-{trip.future.run_id}"
+            content = self.client.scatter(errand, hash=False) if len(errand) > _LARGE else errand
+            future = self.client.submit(perform, content, key=key, pure=False, priority=trip.depth)
+            self._sent[trip] = future
+            future.add_done_callback(partial(self._returned, trip, errand))
+        except Exception as failure:
+            trip.lost(f"it was not reached: {type(failure).__name__}: {failure}")
+            self._forget_sent(trip)
+
+    def _returned(self, trip: Trip, errand: bytes, future: Any) -> None:
+        was_alone = self._forget_sent(trip)
+        try:
+            # Of a run that has ended, too, the outcome may have been on a worker that died: then this waits for it to
+            # be executed once more.
+            if not trip.has_ended:
+                trip.arrived(future.result())
+        except libraries.load("distributed").KilledWorker as killed:
+            if was_alone:
+                trip.lost(f"it killed each worker that it came to, the last one was {killed.last_worker.address}")
+            else:
+                with self._lock:
+                    self._suspects.append((trip, errand))
+        except BaseException as failure:
+            trip.lost(f"{type(failure).__name__}: {failure}")
+        finally:
+            del future
+            self._send_on()
+
+    def _forget_sent(self, trip: Trip) -> bool:
+        """The cluster no longer has the run; whether it had it alone."""
+        with self._lock:
+            self._sent.pop(trip, None)
+            was_alone = self._alone is trip
+            if was_alone:
+                self._alone = None
+            return was_alone
+
+
+class _WorkerTaskRunner(ClusterTaskRunner):
+    """For what runs on a worker submit: it goes to the worker's own cluster."""
+
+    def get_ready(self) -> None:
+        if self.client is None:
+            self.client = libraries.load("distributed").get_client()
+
+
+def perform(errand: bytes) -> bytes:
+    """What a worker of the cluster executes."""
+    waiting.set_thread_blocking_hook(_seceded)
+    return errands.perform(errand, _WorkerTaskRunner)
+
+
+_waits = threading.local()
+
+
+@contextmanager
+def _seceded() -> Generator[None]:
+    """Around a wait in a run on a worker: its thread is not one of the worker's meanwhile, which starts another."""
+    distributed = libraries.load("distributed")
+    # Coroutines of one run may wait side by side: together they have one thread to lend.
+    _waits.depth = getattr(_waits, "depth", 0) + 1
+    if _waits.depth == 1:
+        distributed.secede()
+    try:
+        yield
+    finally:
+        _waits.depth -= 1
+        if _waits.depth == 0:
+            distributed.rejoin()

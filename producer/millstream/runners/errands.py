@@ -1,0 +1,163 @@
+"""A task run on its way to another process: what travels there, how it is executed there, and what comes back."""
+
+import dataclasses
+import functools
+import logging
+import os
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from millstream import arguments, context, engine, outcomes, recording, run_logging
+from millstream.context import FlowRunContext
+from millstream.runners import homebound, nesting
+from millstream.runners.base import TaskRunner
+from millstream.runners.threads import ThreadPoolTaskRunner
+from millstream.runs import FlowRun, TaskRun
+from millstream.utilities.annotations import quote
+from millstream_shared import errors, packing, states, values
+from millstream_shared.states import State
+
+if TYPE_CHECKING:
+    from millstream.tasks import Task
+
+_TASKS_KEPT = 200
+_logger = logging.getLogger("millstream")
+
+
+def _new_mark() -> None:
+    global _process_mark
+    _process_mark = uuid.uuid4().hex
+
+
+_new_mark()
+os.register_at_fork(after_in_child=_new_mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where the runs of one batch stand, as far as it reaches into another process.
+
+    `flow_run` has as its tags those that go on to what the runs submit themselves. `home` marks the process that all
+    begins in, `logging_level` is the one that was set there (0: none).
+    """
+
+    flow_run: FlowRun | None
+    depth: int
+    home: str
+    logging_level: int
+
+    @classmethod
+    def here(cls) -> "Scene":
+        """That of the code that is going on."""
+        found = context.FlowRunContext.get()
+        flow_run = None
+        if found is not None:
+            known = found.flow_run
+            flow_run = FlowRun(
+                run_id=known.run_id,
+                name=known.name,
+                flow_name=known.flow_name,
+                parent_task_run_id=known.parent_task_run_id,
+                parent_flow_run_id=known.parent_flow_run_id,
+                tags=context.current_tags(),
+            )
+        return cls(flow_run, nesting.depth() + 1, _process_mark, _logger.level)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One run, ready to travel: its inputs are values. `task` and `arguments` are pickled, each by itself."""
+
+    scene: Scene
+    run: TaskRun
+    task: bytes
+    arguments: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended elsewhere: its record, and those of the task runs within it, by run id."""
+
+    record: bytes
+    within: list[tuple[str, bytes]]
+
+    def encode(self) -> bytes:
+        return packing.pack([self.record, self.within])
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Outcome":
+        record, within = packing.unpack(data)
+        return cls(record, [(run_id, stored) for run_id, stored in within])
+
+
+# --- at home ----------------------------------------------------------------------------------------------------------
+
+
+def pack_task(task: "Task[..., Any]") -> bytes:
+    """The task as bytes: by name where it can be imported. Raises UnpicklableArgument."""
+    try:
+        return values.dumps(task)
+    except Exception as failure:
+        raise errors.UnpicklableArgument(task.name, "the function itself", str(failure)) from failure
+
+
+def pack(scene: Scene, run: TaskRun, task: bytes, parameters: dict[str, Any]) -> bytes:
+    """An errand as bytes. Raises UnpicklableArgument, naming the argument that cannot be sent."""
+    # They are what the task is to see, and must not be searched for futures and states once more.
+    quoted = {name: quote(value) for name, value in parameters.items()}
+    body, _ = arguments.encode(run.task_name, quoted, ())
+    bare = dataclasses.replace(run, parameters={}, state=states.Pending())
+    return values.dumps(Errand(scene, bare, task, body))
+
+
+# --- elsewhere --------------------------------------------------------------------------------------------------------
+
+Runners = Callable[[], TaskRunner[Any]]
+
+
+def perform(data: bytes, runners: Runners = ThreadPoolTaskRunner) -> bytes:
+    """Execute an errand in this process; gives its outcome, as bytes, whatever happened.
+
+    `runners` makes the runner for what the run submits itself.
+    """
+    errand: Errand = values.loads(data)
+    run = errand.run
+    is_away = errand.scene.home != _process_mark
+    if is_away and errand.scene.logging_level:
+        _logger.setLevel(errand.scene.logging_level)
+    with homebound.collecting(is_away) as collected:
+        state = _executed(errand, runners)
+    record = recording.record_of_task(run, state, worker="", attempt=max(run.run_count, 1))
+    within = [(run_id, stored) for run_id, stored in collected if run_id != run.run_id]
+    return Outcome(record, within).encode()
+
+
+def _executed(errand: Errand, runners: Runners) -> State[Any]:
+    run = errand.run
+    try:
+        task = _load_task(errand.task)
+        run.parameters, _ = values.loads(errand.arguments)
+        with ExitStack() as around:
+            around.enter_context(nesting.entered(errand.scene.depth))
+            if errand.scene.flow_run is not None:
+                runner = around.enter_context(runners())
+                around.enter_context(FlowRunContext(None, errand.scene.flow_run, runner))
+            return engine.execute(task, run, ())
+    except BaseException as failure:
+        return run.state if run.state.is_final() else _not_begun(run, failure)
+
+
+def _not_begun(run: TaskRun, failure: BaseException) -> State[Any]:
+    is_error = isinstance(failure, Exception)
+    state = outcomes.of_exception(failure, "Task run") if is_error else outcomes.of_crash(failure)
+    run_logging.task_run_ended(run, state)
+    return state
+
+
+@functools.lru_cache(_TASKS_KEPT)
+def _load_task(definition: bytes) -> "Task[..., Any]":
+    # Kept, so that the runs of a task which travels by value share its globals, as they would at home.
+    return cast("Task[..., Any]", values.loads(definition))
