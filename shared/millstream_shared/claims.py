@@ -17,7 +17,8 @@ class QueuedRun:
 class Claim:
     """A run that a worker holds. `attempt` is the fencing token: with another one, nothing can be settled.
 
-    `tries` counts how often its function was called and failed before it was postponed.
+    `tries` counts how often its function was called and failed before it was postponed. A run that is `refused_by` the
+    concurrency limit of that name, which is 0, is not to be executed but to be ended.
     """
 
     run_id: str
@@ -26,6 +27,7 @@ class Claim:
     crashes: int
     tries: int
     payload: bytes
+    refused_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

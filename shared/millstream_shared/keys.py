@@ -9,6 +9,9 @@ from millstream_shared.ids import tree_of
 LEASES = "ms:leases"
 COUNTERS = "ms:counters"
 QUEUES = "rq:queues"
+LIMITS = "ms:limits"
+SLOT_LEASES = "ms:slot-leases"
+LINES_TO_CALL = "ms:lines-to-call"
 
 
 def job(run_id: str) -> str:
@@ -76,8 +79,35 @@ def lock(name: str) -> str:
     return f"ms:lock:{name}"
 
 
-LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*")
+def limit(name: str) -> str:
+    """A concurrency limit: how many slots, whether it is active, how fast they come back."""
+    return f"ms:limit:{name}"
+
+
+def slots(limit_name: str) -> str:
+    """Who holds slots of a limit."""
+    return f"ms:slots:{limit_name}"
+
+
+def waiters(limit_name: str) -> str:
+    """Who waits for slots of a limit, in order."""
+    return f"ms:waiters:{limit_name}"
+
+
+def holds(owner: str) -> str:
+    """What the code of a process holds of limits, or waits for."""
+    return f"ms:holds:{owner}"
+
+
+def bucket(limit_name: str) -> str:
+    """When the last slot of a limit will have come back that gives them back with time."""
+    return f"ms:bucket:{limit_name}"
+
+
+_LIMIT_WORK = ("ms:slots:*", "ms:waiters:*", "ms:holds:*", SLOT_LEASES, LINES_TO_CALL)
+
+LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
-PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, "rq:workers", "rq:workers:*", "rq:failed:*")
+PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, LIMITS, "ms:limit:*", "rq:workers", "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from millstream_shared import connections, errors, ids, keys, records, rq_queue, scripts
+from millstream_shared import connections, errors, ids, keys, limits, records, rq_queue, scripts
 from millstream_shared.claims import Claim, Claimed, Orphan, Postponed, QueuedRun, Reaped
 from millstream_shared.records import Record
 from millstream_shared.settings import Settings
@@ -66,26 +66,29 @@ class Store:
     # -- asking for work
 
     def submit(
-        self, queue: str, batch: Sequence[QueuedRun], *, inbox: str, is_async: bool, in_front: bool = False
+        self,
+        queue: str,
+        batch: Sequence[QueuedRun],
+        *,
+        inbox: str,
+        is_async: bool,
+        in_front: bool = False,
+        tags: Sequence[str] = (),
     ) -> None:
-        """Queue the runs; those with unfinished upstream runs follow when these have ended."""
+        """Queue the runs, whose tags are the same; those with unfinished upstream runs follow when these have ended."""
+        front, mode = "1" if in_front else "", "a" if is_async else "s"
+        fixed = (queue, front, inbox, mode, rq_queue.JOB_DATA)
+        tag_lines = limits.join_tags(tags)
         for some in _chunks(batch, _LARGEST_CALL):
-            args: list[Any] = []
+            args: list[Any] = [tag_lines]
             for run in some:
                 args += (run.run_id, run.description, run.payload, run.upstream)
-            self._submit(queue, args, inbox, is_async, in_front)
-
-    def _submit(self, queue: str, runs: list[Any], inbox: str, is_async: bool, in_front: bool) -> None:
-        mode = "a" if is_async else "s"
-        front = "1" if in_front else ""
-        self._persist(
-            lambda again: scripts.run(
-                self.client, "submit", [queue, front, inbox, mode, rq_queue.JOB_DATA, "1" if again else "", *runs]
+            self._persist(
+                lambda again, args=args: scripts.run(self.client, "submit", [*fixed, "1" if again else "", *args])
             )
-        )
 
     def queued_in_tree(self, run_id: str) -> list[tuple[str, bytes]]:
-        """The runs in the tree of `run_id` that nobody executes now, queued or postponed: id and payload.
+        """The runs in the tree of `run_id` that nobody executes now, queued, postponed or held back: id and payload.
 
         Reads all queues: for rare use.
         """
@@ -96,6 +99,10 @@ class Store:
             found = self._persist(lambda _, queue=queue: self.client.lrange(queue, 0, -1))
             found += self._persist(lambda _, postponed=postponed: self.client.zrange(postponed, 0, -1))
             waiting += [name for name in found if name.startswith(tree)]
+        for name in self._persist(lambda _: self.client.smembers(keys.LIMITS)):
+            line = self._persist(lambda _, name=name: self.client.zrange(keys.waiters(name.decode()), 0, -1))
+            # Code that waits for a slot has its process in its name; runs have not.
+            waiting += [entry for entry in line if entry.startswith(tree) and len(entry) == 32]
 
         def payloads(_: bool) -> Any:
             with self.client.pipeline(transaction=False) as pipeline:
@@ -129,8 +136,16 @@ class Store:
         args = [owner, max(sync_slots, 0), max(async_slots, 0), rq_queue.timestamp(), *queues]
         next_due, taken = self._run("claim", args)
         runs = [
-            Claim(run_id.decode(), attempt, mode == b"a", crashes, tries, payload)
-            for run_id, attempt, mode, crashes, tries, payload in taken
+            Claim(
+                run_id.decode(),
+                attempt,
+                mode == b"a",
+                crashes,
+                tries,
+                payload,
+                b"".join(refused).decode(),
+            )
+            for run_id, attempt, mode, crashes, tries, payload, *refused in taken
         ]
         return Claimed(runs, None if next_due < 0 else next_due / 1000)
 
@@ -195,9 +210,7 @@ class Store:
 
     def end_lease(self, owner: str) -> None:
         """Give the lease up. If something is still held under it, it runs out instead, and whoever sees that acts."""
-        if not self._persist(lambda _: self.client.exists(keys.held(owner))):
-            self._persist(lambda _: self.client.zrem(keys.LEASES, owner))
-        self._persist(lambda _: self.client.delete(keys.inbox(owner)))
+        self._run("end_lease", [owner])
 
     def expire_leases_of_the_dead(self) -> None:
         """On a private server, whose users are all on this machine: do not wait for the leases of dead processes."""
@@ -239,7 +252,7 @@ class Store:
         return found
 
     def look(self, run_ids: Sequence[str]) -> dict[str, bytes | str | None]:
-        """For each run its record (bytes), `queued`, `started` or `deferred`, or None: nothing is known of it."""
+        """For each run its record (bytes); or `queued`, `started`, `deferred`, or `awaits` and a limit; or None."""
         seen: dict[str, bytes | str | None] = {}
         for some in _chunks(run_ids, _LARGEST_CALL):
             for name, found in zip(some, self._run("look", list(some)), strict=True):

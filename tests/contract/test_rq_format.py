@@ -163,8 +163,9 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     folder = resources.files("millstream_shared") / "lua"
     text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".lua"))
     run_id = ids.new_task_run_id(FLOW)
-    known = {keys.LEASES, keys.COUNTERS, "rq:queues", "rq:failed:"}
-    for build in (keys.job, keys.queue, keys.scheduled, keys.held, keys.inbox, keys.bell, keys.dependents):
+    known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", "rq:failed:"}
+    of_runs = (keys.job, keys.queue, keys.scheduled, keys.held, keys.inbox, keys.bell, keys.dependents)
+    for build in (*of_runs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
         known.add(build(run_id).removesuffix(run_id))
     known.add(keys.runs(run_id).removesuffix(ids.tree_of(run_id)))
     assert set(re.findall(r"'((?:rq|ms):[^']*)'", text)) == known
@@ -182,6 +183,6 @@ def test_the_data_model_is_written_down() -> None:
     """Each key that `keys` can name, or that may be without an expiry, has a line in the table of its README."""
     table = (Path(__file__).parents[2] / "shared" / "README.md").read_text()
     built = (keys.job, keys.queue, keys.workers_of_queue, keys.held, keys.inbox, keys.bell, keys.dependents)
-    names = [build("").rstrip(":") for build in (*built, keys.runs, keys.definition)]
+    names = [build("").rstrip(":") for build in (*built, keys.runs, keys.definition, keys.bucket)]
     names += [pattern.removesuffix(":*") for pattern in keys.PERMANENT]
     assert [name for name in names if f"`{name}:" not in table and f"`{name}`" not in table] == []

@@ -257,10 +257,10 @@ def test_submitting_again_after_a_lost_answer_makes_no_second_run(store: Store, 
     run = queued()
     args = [run.run_id, run.description, run.payload, run.upstream]
     submit(store, run)
-    store._run("submit", ["q", "", "me", "s", b"data", "1", *args])
+    store._run("submit", ["q", "", "me", "s", b"data", "1", "", *args])
     assert len(claim(store, owner)) == 1
     store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
-    store._run("submit", ["q", "", "me", "s", b"data", "1", *args])
+    store._run("submit", ["q", "", "me", "s", b"data", "1", "", *args])
     assert claim(store, owner) == []
 
 

@@ -4,8 +4,8 @@ import time
 from dataclasses import replace
 
 from millstream import recording
-from millstream_shared import errors, records
-from millstream_shared.claims import Orphan
+from millstream_shared import errors, limits, records
+from millstream_shared.claims import Claim, Orphan
 from millstream_shared.states import StateType
 from millstream_worker.outcomes import Outcome
 
@@ -30,3 +30,19 @@ def crashed(orphan: Orphan, worker: str, cause: str) -> Outcome:
         data=records.encode_exception(failure),
     )
     return orphan.run_id, orphan.attempt, after.encode()
+
+
+def aborted(claim: Claim, worker: str) -> Outcome:
+    """The outcome of a run that a concurrency limit of 0 does not let begin."""
+    state = limits.aborted(claim.refused_by)
+    queued = recording.record_of_queued(claim.run_id, claim.payload)
+    after = replace(
+        queued,
+        attempt=claim.attempt,
+        worker=worker,
+        state_type=state.type,
+        state_name=state.name,
+        message=state.message,
+        ended=time.time(),
+    )
+    return claim.run_id, claim.attempt, after.encode()

@@ -179,6 +179,10 @@ class Worker:
         taken_async = sum(claim.is_async for claim in claims)
         if len(claims) - taken_async < sync and taken_async < asynchronous:
             self._may_have_work = False
+        refused = [claim for claim in claims if claim.refused_by]
+        if refused:
+            self._store.settle(self._name, [endings.aborted(claim, self._name) for claim in refused])
+            claims = [claim for claim in claims if not claim.refused_by]
         if claims:
             last_chance = self._store.settings.crash_limit - 1
             self._crew.assign(

@@ -1,35 +1,45 @@
 -- Takes runs from the queues, in order of priority, under the lease of the worker that asks.
 -- ARGV: owner, slots for sync runs, slots for async runs, time as RQ writes it, queues...
--- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload
+-- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload, and for one that a
+-- limit of 0 will never let in the name of that limit
+-- uses slots.lua
 local owner, sync, async, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
 local held = 'ms:held:' .. owner
 local taken, size, next_due = {}, 0, -1
+local set_aside = 0
 for i = 5, #ARGV do
   local queue = ARGV[i]
   local key = 'rq:queue:' .. queue
   local wait = enqueue_due(queue)
   if wait and (next_due < 0 or wait < next_due) then next_due = wait end
   -- Large payloads are fetched a few at a time: one answer should not block the server.
-  while (sync > 0 or async > 0) and size < 8388608 do
+  while (sync > 0 or async > 0) and size < 8388608 and set_aside < 500 do
     local id = redis.call('LPOP', key)
     if not id then break end
     local job = 'rq:job:' .. id
-    local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes', 'tries')
+    local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes', 'tries', 'tags')
     if run[1] then
       local free = run[2] == 'a' and async or sync
       if free <= 0 then
         redis.call('LPUSH', key, id)
         break
       end
-      if run[2] == 'a' then async = async - 1 else sync = sync - 1 end
-      local attempt = redis.call('HINCRBY', job, 'attempts', 1)
-      redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
-      redis.call('HSET', held, id, attempt)
       size = size + #run[1]
-      taken[#taken + 1] = { id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1] }
+      local admitted = not run[5] or admit(id, run[5], owner)
+      if admitted then
+        if run[2] == 'a' then async = async - 1 else sync = sync - 1 end
+        local attempt = redis.call('HINCRBY', job, 'attempts', 1)
+        redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
+        redis.call('HSET', held, id, attempt)
+        taken[#taken + 1] = {
+          id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], admitted ~= true and admitted or nil,
+        }
+      else
+        set_aside = set_aside + 1
+      end
     elseif redis.call('EXISTS', job) == 1 then
       -- A job enqueued with RQ itself is not ours to run, nor is a dead letter that was requeued. Both are set aside
       -- where RQ's tools list failed jobs.
@@ -43,8 +53,9 @@ for i = 5, #ARGV do
   if redis.call('LLEN', key) == 0 then
     -- Every token in the bell is for work that has been taken.
     redis.call('DEL', 'ms:bell:' .. queue)
-  elseif #taken > 0 and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
+  elseif (#taken > 0 or set_aside > 0) and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
     ring(queue)
   end
 end
+pass_slots_on()
 return { next_due, taken }

@@ -1,9 +1,12 @@
 -- Takes one run that is in no queue any more, under a lease of the caller.
 -- ARGV: owner, run id, time as RQ writes it   Gives attempt, mode, tries, payload; or nothing, if somebody else has it.
+-- uses slots.lua
 local owner, id, now = ARGV[1], ARGV[2], ARGV[3]
 local job = 'rq:job:' .. id
 local run = redis.call('HMGET', job, 'payload', 'mode', 'tries')
 if not run[1] or not redis.call('ZSCORE', 'ms:leases', owner) then return {} end
+-- It takes slots of limits when it begins, as code of a process does: here it cannot be set aside.
+free_run(id)
 local attempt = redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
 redis.call('HSET', 'ms:held:' .. owner, id, attempt)

@@ -87,17 +87,21 @@ local function bury(job, id, keep)
   redis.call('ZADD', 'rq:failed:' .. kept[2], math.floor(now_ms() / 1000) + keep, id)
 end
 
+-- Ended runs that had slots of limits, or waited for one: `pass_slots_on` goes on with them.
+local leaving = {}
+
 -- Writes an ended run's record, takes its job away, frees what waited for it. `told` collects whom to tell, by inbox.
 local function finish(id, record, keep, told, freed)
   redis.call('HSET', tree(id), id, record)
   local job = 'rq:job:' .. id
-  local known = redis.call('HMGET', job, 'reply', 'dependents')
+  local known = redis.call('HMGET', job, 'reply', 'dependents', 'slots', 'awaits')
   if string.byte(record, 2) == 75 then bury(job, id, keep) else redis.call('DEL', job) end
   if known[1] then
     told[known[1]] = told[known[1]] or {}
     -- A small record goes along, and need not be asked for; it is a copy of what never changes again.
     table.insert(told[known[1]], #record <= 4096 and id .. record or id)
   end
+  if known[3] or known[4] then leaving[#leaving + 1] = { id = id, slots = known[3], awaits = known[4] } end
   if known[2] then
     local dependents = 'ms:dependents:' .. id
     for _, dependent in ipairs(redis.call('SMEMBERS', dependents)) do

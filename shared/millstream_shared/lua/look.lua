@@ -3,9 +3,14 @@
 local seen = {}
 for i, id in ipairs(ARGV) do
   local record = redis.call('HGET', tree(id), id)
-  local status = not has_ended(record) and redis.call('HGET', 'rq:job:' .. id, 'status')
+  local status, awaits = false, false
+  if not has_ended(record) then
+    status, awaits = unpack(redis.call('HMGET', 'rq:job:' .. id, 'status', 'awaits'))
+  end
   -- The record of a run that was postponed, and that a worker now executes, tells how it stood then.
-  if record and status ~= 'started' and status ~= 'queued' then
+  if awaits then
+    seen[i] = 'awaits ' .. awaits
+  elseif record and status ~= 'started' and status ~= 'queued' then
     seen[i] = record
   else
     seen[i] = status or ''

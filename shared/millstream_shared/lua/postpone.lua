@@ -2,6 +2,7 @@
 -- of scheduled jobs, from which `claim`, or RQ's own scheduler, takes them when their time has come.
 -- ARGV: owner, retention in seconds, then for each run: id, attempt, record, milliseconds to wait, tries so far
 -- Gives the ids that were refused: another worker had taken them over.
+-- uses slots.lua
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
 local at_once, refused, trees = {}, {}, {}
@@ -10,6 +11,7 @@ for i = 3, #ARGV, 5 do
   local job = 'rq:job:' .. id
   if redis.call('HGET', held, id) == attempt then
     redis.call('HDEL', held, id)
+    free_run(id)
     redis.call('HSET', tree(id), id, record)
     redis.call('HSET', job, 'status', 'scheduled', 'tries', tries)
     trees[tree(id)] = true
@@ -27,4 +29,5 @@ end
 for key in pairs(trees) do redis.call('EXPIRE', key, retention) end
 if #refused > 0 then redis.call('HINCRBY', 'ms:counters', 'refused', #refused) end
 enqueue_again(at_once)
+pass_slots_on()
 return refused

@@ -3,9 +3,15 @@
 -- ARGV: caller, crash limit
 -- Gives nothing if no lease has run out, else: dead owner, number of runs put back, and for each run that the caller
 -- now holds: id, attempt, payload or its record, 'task' or 'flow'
+-- uses slots.lua
 local caller, limit = ARGV[1], tonumber(ARGV[2])
 local dead = redis.call('ZRANGEBYSCORE', 'ms:leases', '-inf', now_ms(), 'LIMIT', 0, 1)[1]
-if not dead then return {} end
+evict_expired()
+if not dead then
+  pass_slots_on(true)
+  return {}
+end
+let_go_all(dead)
 local held = 'ms:held:' .. dead
 local back, over = {}, {}
 local runs = redis.call('HGETALL', held)
@@ -18,6 +24,7 @@ for i = 1, #runs, 2 do
       redis.call('HSET', 'ms:held:' .. caller, id, attempt)
       over[#over + 1] = { id, attempt, payload, 'task' }
     else
+      free_run(id)
       back[#back + 1] = id
     end
   else
@@ -31,4 +38,5 @@ end
 redis.call('DEL', held, 'ms:inbox:' .. dead)
 redis.call('ZREM', 'ms:leases', dead)
 enqueue_again(back)
+pass_slots_on(true)
 return { dead, #back, over }

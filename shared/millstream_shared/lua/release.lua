@@ -1,6 +1,7 @@
 -- Hands runs back to their queues, unless they have crashed too often: those stay held, for the caller to settle.
 -- ARGV: owner, 1 if a process died under them, crash limit, ids...
 -- Gives: for each run that stays, id, attempt, payload
+-- uses slots.lua
 local owner, crashed, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local held = 'ms:held:' .. owner
 local back, over = {}, {}
@@ -14,6 +15,7 @@ for i = 4, #ARGV do
       over[#over + 1] = { id, attempt, redis.call('HGET', job, 'payload') }
     else
       redis.call('HDEL', held, id)
+      free_run(id)
       back[#back + 1] = id
     end
   elseif attempt then
@@ -21,4 +23,5 @@ for i = 4, #ARGV do
   end
 end
 enqueue_again(back)
+pass_slots_on()
 return over

@@ -1,9 +1,9 @@
 -- Queues the runs of one batch, or parks those whose upstream runs have not ended yet.
--- ARGV: queue, '1' to put them in front, inbox to tell, 's'ync or 'a'sync, RQ's job data, '1' if sent before,
---       then for each run: id, description, payload, the ids of its upstream runs joined together
-local queue, front, inbox, mode, data, again = unpack(ARGV, 1, 6)
+-- ARGV: queue, '1' to put them in front, inbox to tell, 's'ync or 'a'sync, RQ's job data, '1' if sent before, the tags
+--       of the runs, a line each, then for each run: id, description, payload, the ids of its upstream runs joined together
+local queue, front, inbox, mode, data, again, tags = unpack(ARGV, 1, 7)
 local ready = {}
-for i = 7, #ARGV, 4 do
+for i = 8, #ARGV, 4 do
   local id, description, payload, upstream = unpack(ARGV, i, i + 3)
   local job = 'rq:job:' .. id
   local known = again == '1'
@@ -11,6 +11,7 @@ for i = 7, #ARGV, 4 do
   if not known then
     redis.call('HSET', job, 'data', data, 'origin', queue, 'description', description, 'timeout', '-1',
       'result_ttl', '0', 'payload', payload, 'mode', mode, 'reply', inbox, 'status', 'queued')
+    if tags ~= '' then redis.call('HSET', job, 'tags', tags) end
     local waits = 0
     for at = 1, #upstream, 32 do
       local other = string.sub(upstream, at, at + 31)

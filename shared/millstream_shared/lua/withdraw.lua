@@ -1,5 +1,6 @@
 -- Ends runs that no worker has begun yet.
 -- ARGV: retention in seconds, then for each run: id, record   Gives the ids that were withdrawn.
+-- uses slots.lua
 local told, freed, gone = {}, {}, {}
 for i = 2, #ARGV, 2 do
   local id = ARGV[i]
@@ -14,5 +15,6 @@ for i = 2, #ARGV, 2 do
   end
 end
 enqueue_again(freed)
+pass_slots_on()
 tell(told)
 return gone

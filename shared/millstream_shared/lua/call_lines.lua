@@ -1,0 +1,4 @@
+-- Goes on calling those in line where that was too much for one go.   Gives how many lines are left.
+-- uses slots.lua
+pass_slots_on(true)
+return redis.call('SCARD', 'ms:lines-to-call')

@@ -1,0 +1,297 @@
+-- The slots of concurrency limits: who holds them, who stands in line, and how a slot goes from one to the next.
+-- Put in front of each script, behind common.lua.
+--
+-- The holders in `ms:slots:<limit>` are all there is: what counts as taken is what stands there. A holder is a run, of
+-- which the job has the field `slots`, or code of a process, which `ms:holds:<owner>` knows. A slot that was freed goes
+-- to the first in line before the script ends, so that nobody who comes later finds it free.
+
+local RESERVED_MS = 15000 -- how long a run that was called to its queue keeps its slots before a worker takes it
+local REAPED_MS = 3000 -- after the end of a lease, by when a worker has seen it, if there is one
+local MOST_CALLED = 200 -- of one line, in one go: the server should not be busy for long
+local limits, touched, called, notes = {}, {}, {}, {}
+
+local function split(text)
+  local parts = {}
+  for part in string.gmatch(text, '[^\n]+') do parts[#parts + 1] = part end
+  return parts
+end
+
+-- The limits that a run of these tags has to pass, if they exist.
+local function limits_of_tags(tags)
+  local names = split(tags)
+  for i, tag in ipairs(names) do names[i] = 'tag:' .. tag end
+  return names
+end
+
+local function limit_named(name)
+  if limits[name] == nil then
+    local found = redis.call('HMGET', 'ms:limit:' .. name, 'limit', 'active', 'decay', 'heavy')
+    limits[name] = found[1] and {
+      slots = tonumber(found[1]),
+      -- Where slots come back with time, nobody holds them: see `rate.lua`.
+      holds = found[2] == '1' and tonumber(found[3]) == 0,
+      decays = found[2] == '1' and tonumber(found[3]) > 0,
+      heavy = found[4],
+    } or false
+  end
+  return limits[name]
+end
+
+-- What holders say of themselves: how many slots they have, since when, for whom.
+local function parse_holder(text)
+  local occupy, since, owner = string.match(text, '^(%d+) (%d+) (.*)$')
+  return tonumber(occupy), tonumber(since), owner
+end
+
+local function count_used(name, heavy)
+  local key = 'ms:slots:' .. name
+  if not heavy then return redis.call('HLEN', key) end
+  local used = 0
+  for _, text in ipairs(redis.call('HVALS', key)) do used = used + parse_holder(text) end
+  return used
+end
+
+local function count_free(name, limit)
+  return limit.slots - count_used(name, limit.heavy)
+end
+
+local hand_on
+
+-- Whether a limit lets somebody in. Who comes new does not overtake those that stand in line.
+local function has_room(name, limit, occupy, in_line)
+  if count_free(name, limit) < occupy then return false end
+  local line = 'ms:waiters:' .. name
+  if in_line or redis.call('EXISTS', line) == 0 then return true end
+  hand_on(name)
+  return redis.call('EXISTS', line) == 0 and count_free(name, limit) >= occupy
+end
+
+-- Takes slots of all these limits, or of none: nobody holds one while waiting for another.
+-- Gives the names of those that count, or nil, the limit in the way and whether it always will be.
+local function take(id, names, occupy, owner, in_line)
+  local needed, obstacle = {}, nil
+  for _, name in ipairs(names) do
+    local limit = limit_named(name)
+    if limit and limit.holds then
+      if occupy > limit.slots then return nil, name, true end
+      if not obstacle and not has_room(name, limit, occupy, in_line) then obstacle = name end
+      needed[#needed + 1] = name
+    end
+  end
+  if obstacle then return nil, obstacle, false end
+  local holder = string.format('%d %.0f %s', occupy, now_ms(), owner)
+  for _, name in ipairs(needed) do
+    if occupy > 1 and not limits[name].heavy then
+      redis.call('HSET', 'ms:limit:' .. name, 'heavy', '1')
+      limits[name].heavy = '1'
+    end
+    redis.call('HSET', 'ms:slots:' .. name, id, holder)
+  end
+  return needed
+end
+
+local function drop(id, names)
+  for _, name in ipairs(names) do
+    if redis.call('HDEL', 'ms:slots:' .. name, id) == 1 then touched[name] = true end
+  end
+end
+
+local function next_arrival()
+  return redis.call('HINCRBY', 'ms:counters', 'arrivals', 1)
+end
+
+-- Sets a run aside until it is called. It keeps its place in line if it was in one before.
+local function park(id, obstacle)
+  local job = 'rq:job:' .. id
+  local arrived = redis.call('HGET', job, 'arrived') or next_arrival()
+  redis.call('HSET', job, 'status', 'deferred', 'awaits', obstacle, 'arrived', arrived)
+  redis.call('ZADD', 'ms:waiters:' .. obstacle, arrived, id)
+end
+
+-- Lets a run begin that is about to be claimed, or sets it aside.
+-- Gives true if it may begin, false if it was set aside, or the name of a limit of 0 that will never let it in.
+local function admit(id, tags, owner)
+  local job = 'rq:job:' .. id
+  local slots = redis.call('HGET', job, 'slots')
+  if slots then
+    -- Kept for it when it was called. It takes them anew: limits may have changed in between.
+    for _, name in ipairs(split(slots)) do redis.call('HDEL', 'ms:slots:' .. name, id) end
+    redis.call('ZREM', 'ms:slot-leases', id)
+  end
+  local taken, obstacle, never = take(id, limits_of_tags(tags), 1, owner, slots)
+  if taken and #taken > 0 then
+    redis.call('HSET', job, 'slots', table.concat(taken, '\n'))
+  elseif slots then
+    redis.call('HDEL', job, 'slots')
+    for _, name in ipairs(split(slots)) do touched[name] = true end
+  end
+  if taken then return true end
+  if never then return obstacle end
+  park(id, obstacle)
+  return false
+end
+
+-- The run of which the turn has come gets its slots and goes to its queue; one that a limit of 0 will never let in
+-- goes there too, to be ended by who takes it.
+local function call_run(id, name)
+  local run = redis.call('HMGET', 'rq:job:' .. id, 'tags', 'awaits')
+  local line = 'ms:waiters:' .. name
+  if run[2] ~= name then return redis.call('ZREM', line, id) end
+  local taken, obstacle, never = take(id, limits_of_tags(run[1]), 1, '', true)
+  if not taken and not never then
+    if obstacle ~= name then
+      redis.call('ZREM', line, id)
+      park(id, obstacle)
+    end
+    return obstacle
+  end
+  redis.call('ZREM', line, id)
+  redis.call('HDEL', 'rq:job:' .. id, 'awaits')
+  if taken and #taken > 0 then
+    redis.call('HSET', 'rq:job:' .. id, 'slots', table.concat(taken, '\n'))
+    redis.call('ZADD', 'ms:slot-leases', now_ms() + RESERVED_MS, id)
+  end
+  called[#called + 1] = id
+end
+
+-- What is kept of code that holds slots ('h') or waits for them ('w').
+local function pack_hold(state, hold)
+  return table.concat({ state, hold.occupy, hold.lease, hold.label, unpack(hold.names) }, '\n')
+end
+
+local function parse_hold(text)
+  local parts = split(text)
+  return {
+    state = parts[1], occupy = tonumber(parts[2]), lease = tonumber(parts[3]), label = parts[4],
+    names = { unpack(parts, 5) },
+  }
+end
+
+local function is_alive(owner)
+  local lease = redis.call('ZSCORE', 'ms:leases', owner)
+  return lease and tonumber(lease) > now_ms()
+end
+
+local function hold(owner, id, wanted, taken)
+  wanted.names = taken
+  redis.call('HSET', 'ms:holds:' .. owner, id, pack_hold('h', wanted))
+  if wanted.lease > 0 then redis.call('ZADD', 'ms:slot-leases', now_ms() + wanted.lease, id .. ' ' .. owner) end
+end
+
+local function call_code(id, owner, name)
+  local member, line = id .. ' ' .. owner, 'ms:waiters:' .. name
+  local text = is_alive(owner) and redis.call('HGET', 'ms:holds:' .. owner, id)
+  if not text or string.sub(text, 1, 1) ~= 'w' then return redis.call('ZREM', line, member) end
+  local wanted = parse_hold(text)
+  local taken, obstacle, never = take(id, wanted.names, wanted.occupy, owner, true)
+  if not taken and not never then
+    if obstacle ~= name then
+      redis.call('ZADD', 'ms:waiters:' .. obstacle, redis.call('ZSCORE', line, member), member)
+      redis.call('ZREM', line, member)
+    end
+    return obstacle
+  end
+  redis.call('ZREM', line, member)
+  redis.call('HDEL', 'ms:holds:' .. owner, id)
+  if taken and #taken > 0 then hold(owner, id, wanted, taken) end
+  notes[owner] = notes[owner] or {}
+  table.insert(notes[owner], id .. 'slot')
+end
+
+-- Calls up those at the head of a line for as long as there is room. Nobody overtakes one who needs more than is free.
+hand_on = function(name)
+  local limit = limit_named(name)
+  local is_open = not limit or not limit.holds or limit.slots == 0
+  local left = MOST_CALLED
+  while left > 0 do
+    local room = is_open and left or math.min(count_free(name, limit), left)
+    if room <= 0 then return end
+    local first = redis.call('ZRANGE', 'ms:waiters:' .. name, 0, room - 1)
+    if #first == 0 then return end
+    for _, member in ipairs(first) do
+      left = left - 1
+      local id, owner = string.sub(member, 1, 32), string.sub(member, 34)
+      local obstacle
+      if owner == '' then obstacle = call_run(id, name) else obstacle = call_code(id, owner, name) end
+      if obstacle == name then return end
+    end
+  end
+  redis.call('SADD', 'ms:lines-to-call', name)
+end
+
+-- Ends what code of a process holds, or waits for.
+local function let_go(owner, id, text)
+  local held = parse_hold(text)
+  redis.call('HDEL', 'ms:holds:' .. owner, id)
+  if held.state == 'h' then
+    drop(id, held.names)
+    if held.lease > 0 then redis.call('ZREM', 'ms:slot-leases', id .. ' ' .. owner) end
+    return
+  end
+  for _, name in ipairs(held.names) do
+    -- Whoever stood behind it may need less.
+    if redis.call('ZREM', 'ms:waiters:' .. name, id .. ' ' .. owner) == 1 then touched[name] = true end
+  end
+end
+
+local function let_go_all(owner)
+  local holds = redis.call('HGETALL', 'ms:holds:' .. owner)
+  for i = 1, #holds, 2 do let_go(owner, holds[i], holds[i + 1]) end
+end
+
+-- A run is not executed any more: what it had of slots is free.
+local function free_run(id)
+  local job = 'rq:job:' .. id
+  local slots = redis.call('HGET', job, 'slots')
+  if not slots then return end
+  drop(id, split(slots))
+  redis.call('HDEL', job, 'slots')
+  redis.call('ZREM', 'ms:slot-leases', id)
+end
+
+-- Ends holds and reservations that were not renewed in time.
+local function evict_expired()
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', 'ms:slot-leases', '-inf', now_ms(), 'LIMIT', 0, 100)) do
+    local id, owner = string.sub(member, 1, 32), string.sub(member, 34)
+    redis.call('ZREM', 'ms:slot-leases', member)
+    if owner == '' then
+      free_run(id)
+    else
+      local text = redis.call('HGET', 'ms:holds:' .. owner, id)
+      if text then let_go(owner, id, text) end
+    end
+  end
+end
+
+-- Ends what processes hold that died, where there is no worker to reap them: those have had time enough to do it.
+local function evict_dead()
+  local before = now_ms() - REAPED_MS
+  for _, owner in ipairs(redis.call('ZRANGEBYSCORE', 'ms:leases', '-inf', before, 'LIMIT', 0, 10)) do
+    let_go_all(owner)
+    for _, id in ipairs(redis.call('HKEYS', 'ms:held:' .. owner)) do free_run(id) end
+  end
+end
+
+-- The last thing that a script does about slots: those that became free go to whoever is next.
+local function pass_slots_on(is_upkeep)
+  for _, run in ipairs(leaving) do
+    if run.slots then
+      drop(run.id, split(run.slots))
+      redis.call('ZREM', 'ms:slot-leases', run.id)
+    end
+    if run.awaits then
+      redis.call('ZREM', 'ms:waiters:' .. run.awaits, run.id)
+      touched[run.awaits] = true
+    end
+  end
+  if next(touched) == nil and #called == 0 and next(notes) == nil and not is_upkeep then return end
+  local unfinished = redis.call('SPOP', 'ms:lines-to-call')
+  if unfinished then touched[unfinished] = true end
+  while next(touched) ~= nil do
+    local name = next(touched)
+    touched[name] = nil
+    hand_on(name)
+  end
+  enqueue_again(called)
+  tell(notes)
+end
