@@ -5,11 +5,13 @@ instruction gives or raises.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator, Sequence
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from types import AsyncGeneratorType, CoroutineType
+from typing import Any, Protocol, TypeVar, cast
 
-from millstream import waiting
+from millstream import timeouts, waiting
 from millstream.futures import Future
 from millstream.utilities import asyncutils
 
@@ -44,15 +46,42 @@ class WaitFor:
 
 @dataclass(frozen=True, slots=True)
 class Await:
-    """Wait for an awaitable of the user's: in the running loop, or in one made for it."""
+    """Wait for an awaitable of the user's: in the running loop, or in one made for it.
+
+    After `seconds` it is cancelled, and TimeLimitExceeded raised.
+    """
 
     awaitable: Awaitable[Any]
+    seconds: float | None = None
 
     def block(self) -> Any:
-        return asyncutils.run_blocking(self.awaitable)
+        return asyncutils.run_blocking(self.suspend())
 
     async def suspend(self) -> Any:
-        return await self.awaitable
+        if self.seconds is None:
+            return await self.awaitable
+        limit = asyncio.timeout(self.seconds)
+        try:
+            async with limit:
+                return await self.awaitable
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise timeouts.exceeded(self.seconds) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """Wait for a while."""
+
+    seconds: float
+
+    def block(self) -> None:
+        with waiting.blocking():
+            time.sleep(self.seconds)
+
+    async def suspend(self) -> None:
+        await asyncio.sleep(self.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +96,31 @@ class Call:
 
     async def suspend(self) -> Any:
         return await asyncio.to_thread(self.function, *self.arguments)
+
+
+def invoked(function: Any, parameters: dict[str, Any], seconds: float | None) -> Steps[Any]:
+    """What a task's or flow's function gives for `parameters`. Raises TimeLimitExceeded after `seconds`."""
+    if seconds is None:
+        return (yield from returned(function.invoke(parameters)))
+    if function.isasync:
+        return (yield from returned(function.invoke(parameters), seconds))
+    # Its time includes that of a coroutine which it may return.
+    begun = time.monotonic()
+    value = timeouts.call(seconds, function.invoke, parameters)
+    return (yield from returned(value, max(seconds - (time.monotonic() - begun), 0.0)))
+
+
+def returned(value: Any, seconds: float | None = None) -> Steps[Any]:
+    """What a function returned; where that is a coroutine, what it gives; where an async generator, its items."""
+    if isinstance(value, CoroutineType):
+        return (yield Await(cast("Coroutine[Any, Any, Any]", value), seconds))
+    if isinstance(value, AsyncGeneratorType):
+        return (yield Await(_collected(cast("AsyncGenerator[Any]", value)), seconds))
+    return value
+
+
+async def _collected(items: AsyncGenerator[Any]) -> list[Any]:
+    return [item async for item in items]
 
 
 def closing(error: BaseException, steps: Steps[R]) -> Steps[R]:

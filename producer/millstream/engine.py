@@ -1,70 +1,161 @@
 """How a task run is executed: inputs, context, the call, the final state. Read `_steps` first."""
 
 import time
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
-from types import AsyncGeneratorType, CoroutineType
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from millstream import dependencies, drivers, outcomes, recording, run_logging, runs
+from millstream import dependencies, drivers, hooks, names, outcomes, printing, recording, retries, run_logging, runs
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream_shared import errors, states
-from millstream_shared.states import State
+from millstream_shared.states import State, StateType
 
 if TYPE_CHECKING:
     from millstream.runs import TaskRun
     from millstream.tasks import Task
 
 
+_AS_AROUND: Final = nullcontext()
+
+
+class Supervisor(Protocol):
+    """The process that executes a run for others, if it can do more for it than the thread in which it runs."""
+
+    postpones: bool
+    """Whether it sees to it that a run in a scheduled state is executed again; else that is waited for here."""
+
+    def expect_end(self, run: "TaskRun", seconds: float, retry_after: float | None) -> None:
+        """The run's function is called and must end within `seconds`.
+
+        If it cannot be interrupted, it is to be killed, and tried again after `retry_after` seconds (None: not).
+        """
+
+
 def run_task(
-    task: "Task[..., Any]", task_run: "TaskRun", parameters: dict[str, Any], wait_for: Sequence[Any] = ()
+    task: "Task[..., Any]",
+    task_run: "TaskRun",
+    parameters: dict[str, Any],
+    wait_for: Sequence[Any] = (),
+    supervisor: Supervisor | None = None,
 ) -> State[Any]:
     """Execute `task_run` in this thread, blocking, and give its final state, which the run holds as well.
 
-    Exceptions of the function become the state. An interrupt, an exit or a cancellation is raised again, after the run
-    was put in a crashed state.
+    With a supervisor that postpones, the state may be scheduled: the run is to be tried again then. Exceptions of the
+    function become the state. An interrupt, an exit or a cancellation is raised again, after the run was put in a
+    crashed state.
     """
-    return drivers.drive(_steps(task, task_run, parameters, wait_for))
+    return drivers.drive(_steps(task, task_run, parameters, wait_for, supervisor))
 
 
 async def run_task_async(
-    task: "Task[..., Any]", task_run: "TaskRun", parameters: dict[str, Any], wait_for: Sequence[Any] = ()
+    task: "Task[..., Any]",
+    task_run: "TaskRun",
+    parameters: dict[str, Any],
+    wait_for: Sequence[Any] = (),
+    supervisor: Supervisor | None = None,
 ) -> State[Any]:
     """The same in the running event loop."""
-    return await drivers.drive_async(_steps(task, task_run, parameters, wait_for))
+    return await drivers.drive_async(_steps(task, task_run, parameters, wait_for, supervisor))
 
 
 def _steps(
-    task: "Task[..., Any]", run: "TaskRun", parameters: dict[str, Any], wait_for: Sequence[Any]
+    task: "Task[..., Any]",
+    run: "TaskRun",
+    parameters: dict[str, Any],
+    wait_for: Sequence[Any],
+    supervisor: Supervisor | None,
 ) -> drivers.Steps[State[Any]]:
     try:
-        state = yield from _attempt(task, run, parameters, wait_for)
+        refused = yield from _prepared(task, run, parameters, wait_for)
+        if refused is not None:
+            return _end(run, refused)
+        with TaskRunContext(task, run, run.parameters) as context, _prints_of(task):
+            state = yield from _tries(task, run, context, supervisor)
+            if state.type is StateType.SCHEDULED:
+                return state
+            _end(run, state)
+            yield from _ended_hooks(task, run, state)
+            return state
     except BaseException as crash:
-        _end(run, outcomes.of_crash(crash))
+        if not run.state.is_final():
+            _end(run, outcomes.of_crash(crash))
         raise
-    return _end(run, state)
 
 
-def _attempt(
+def _prepared(
     task: "Task[..., Any]", run: "TaskRun", parameters: dict[str, Any], wait_for: Sequence[Any]
-) -> drivers.Steps[State[Any]]:
+) -> drivers.Steps[State[Any] | None]:
+    """Put the run's parameters in order, and name it; the state that it ends in if that cannot be done."""
     try:
         run.parameters = yield from inputs(parameters, wait_for)
+        template = task.options.task_run_name
+        if template is not None:
+            run.name = names.rendered(template, run.parameters, "task_run_name")
     except errors.UpstreamTaskError as upstream:
         return states.NotReady(message=str(upstream))
     except Exception as error:
         return outcomes.of_exception(error, "Task run")
-    run.started = time.time()
+    return None
+
+
+def _tries(
+    task: "Task[..., Any]", run: "TaskRun", context: TaskRunContext, supervisor: Supervisor | None
+) -> drivers.Steps[State[Any]]:
+    """Call the function until it does not fail or may not be tried again."""
+    while True:
+        state = yield from _try(task, run, context, supervisor)
+        if state.type is not StateType.FAILED or not retries.are_left(run, state, task.retries):
+            return state
+        if not (yield from retries.is_wanted(task.options.retry_condition_fn, task, run, state)):
+            return state
+        seconds = retries.seconds_before(task.options.retry_delay_seconds, run.tries, task.options.retry_jitter_factor)
+        run_logging.run_is_put_off(run, seconds)
+        if seconds:
+            runs.enter(run, retries.awaiting(seconds, state))
+            if supervisor is not None and supervisor.postpones:
+                return run.state
+            yield drivers.Sleep(seconds)
+
+
+def _try(
+    task: "Task[..., Any]", run: "TaskRun", context: TaskRunContext, supervisor: Supervisor | None
+) -> drivers.Steps[State[Any]]:
+    run.started = run.started or time.time()
     run.run_count += 1
-    runs.enter(run, states.Running())
-    with TaskRunContext(task, run, run.parameters) as context:
-        try:
-            value = yield from returned(task.invoke(run.parameters))
-            state = outcomes.of_value(value)
-        except Exception as error:
-            run_logging.task_run_failed(run, error)
-            state = outcomes.of_exception(error, "Task run")
-        yield from children(context)
+    runs.enter(run, states.Running() if run.tries == 0 else states.Retrying())
+    options = task.options
+    if options.on_running:
+        yield from hooks.called(options.on_running, task, run, run.state)
+    if supervisor is not None and options.timeout_seconds is not None:
+        supervisor.expect_end(run, options.timeout_seconds, _retry_after_kill(task, run))
+    try:
+        value = yield from drivers.invoked(task, run.parameters, options.timeout_seconds)
+        state = outcomes.of_value(value)
+    except Exception as error:
+        run_logging.task_run_failed(run, error)
+        state = outcomes.of_exception(error, "Task run")
+    yield from children(context)
     return state
+
+
+def _retry_after_kill(task: "Task[..., Any]", run: "TaskRun") -> float | None:
+    if run.tries >= task.retries:
+        return None
+    return retries.seconds_before(task.options.retry_delay_seconds, run.tries + 1, task.options.retry_jitter_factor)
+
+
+def _prints_of(task: "Task[..., Any]") -> AbstractContextManager[None]:
+    wanted = task.options.log_prints
+    return _AS_AROUND if wanted is None or wanted is printing.are_logged() else printing.logged(wanted)
+
+
+def _ended_hooks(task: "Task[..., Any]", run: "TaskRun", state: State[Any]) -> drivers.Steps[None]:
+    options = task.options
+    if state.type is StateType.COMPLETED:
+        if options.on_completion:
+            yield from hooks.called(options.on_completion, task, run, state)
+    elif options.on_failure and state.type is StateType.FAILED:
+        yield from hooks.called(options.on_failure, task, run, state)
 
 
 def _end(run: "TaskRun", state: State[Any]) -> State[Any]:
@@ -87,19 +178,6 @@ def inputs(parameters: dict[str, Any], wait_for: Iterable[Any]) -> drivers.Steps
         yield drivers.WaitFor(pending)
     dependencies.check_upstream(wait_for)
     return dependencies.resolve_parameters(parameters)
-
-
-def returned(value: Any) -> drivers.Steps[Any]:
-    """What a function returned; where that is a coroutine, what it gives; where an async generator, its items."""
-    if isinstance(value, CoroutineType):
-        return (yield drivers.Await(cast("Coroutine[Any, Any, Any]", value)))
-    if isinstance(value, AsyncGeneratorType):
-        return (yield drivers.Await(_collected(cast("AsyncGenerator[Any]", value))))
-    return value
-
-
-async def _collected(items: AsyncGenerator[Any]) -> list[Any]:
-    return [item async for item in items]
 
 
 def children(context: FlowRunContext | TaskRunContext) -> drivers.Steps[None]:

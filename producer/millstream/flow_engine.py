@@ -5,11 +5,25 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream import dependencies, drivers, engine, outcomes, recording, run_logging, runs
+from millstream import (
+    dependencies,
+    drivers,
+    engine,
+    hooks,
+    names,
+    outcomes,
+    printing,
+    recording,
+    retries,
+    run_logging,
+    runs,
+)
 from millstream.context import FlowRunContext
 from millstream.runs import FlowRun
+from millstream.timeouts import TimeLimitExceeded
 from millstream_shared import errors, states
-from millstream_shared.states import State
+from millstream_shared.settings import get_settings
+from millstream_shared.states import State, StateType
 
 if TYPE_CHECKING:
     from millstream.flows import Flow
@@ -33,26 +47,36 @@ async def run_flow_async(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequenc
 def _steps(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> drivers.Steps[State[Any]]:
     refused = yield from _prepared(flow, run, wait_for)
     if refused is not None:
-        yield drivers.Call(recording.flow_run_started, (run,))
+        yield drivers.Call(recording.flow_run_changed, (run,))
         return (yield from _end(run, refused))
-    runner = flow.task_runner.duplicate()
-    yield drivers.Call(runner.__enter__)
-    try:
-        runs.enter(run, states.Running())
-        yield drivers.Call(recording.flow_run_started, (run,))
-        state = yield from _attempt(flow, run, runner)
-    except BaseException as error:
-        yield from drivers.closing(error, _left(runner, *sys.exc_info()))
-        raise
-    yield from _left(runner)
+    while True:
+        state = yield from _try(flow, run)
+        if not retries.are_left(run, state, flow.retries):
+            break
+        seconds = retries.seconds_before(flow.options.retry_delay_seconds, run.tries, None)
+        run_logging.run_is_put_off(run, seconds)
+        if seconds:
+            runs.enter(run, retries.awaiting(seconds, state))
+            yield drivers.Call(recording.flow_run_changed, (run,))
+            try:
+                yield drivers.Sleep(seconds)
+            except BaseException as crash:
+                yield from drivers.closing(crash, _end(run, outcomes.of_crash(crash)))
+                raise
+    runs.enter(run, state)
+    with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+        yield from _ended_hooks(flow, run, state)
     return (yield from _end(run, state))
 
 
 def _prepared(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> drivers.Steps[State[Any] | None]:
-    """Put the run's parameters in order; the state that it ends in if that cannot be done."""
+    """Put the run's parameters in order, and name it; the state that it ends in if that cannot be done."""
     try:
         resolved = yield from engine.inputs(run.parameters, wait_for)
         run.parameters = flow.validate_parameters(resolved) if flow.should_validate_parameters else resolved
+        if flow.options.flow_run_name is not None:
+            with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+                run.name = names.rendered(flow.options.flow_run_name, run.parameters, "flow_run_name")
     except errors.UpstreamTaskError as upstream:
         return states.NotReady(message=str(upstream))
     except Exception as error:
@@ -60,18 +84,65 @@ def _prepared(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> 
     return None
 
 
+def _try(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
+    """Call the flow's function once, with a task runner of its own around it."""
+    runner = flow.task_runner.duplicate()
+    yield drivers.Call(runner.__enter__)
+    try:
+        runs.enter(run, states.Running() if run.tries == 0 else states.Retrying())
+        yield drivers.Call(recording.flow_run_changed, (run,))
+        state = yield from _attempt(flow, run, runner)
+    except BaseException as error:
+        yield from drivers.closing(error, _left(runner, *sys.exc_info()))
+        raise
+    # After a time limit nobody waits for what the flow has submitted.
+    late = state.data if isinstance(state.data, TimeLimitExceeded) else None
+    yield from _left(runner, *((KeyboardInterrupt, late, None) if late else ()))
+    return state
+
+
 def _attempt(flow: "Flow[..., Any]", run: FlowRun, runner: "TaskRunner[Any]") -> drivers.Steps[State[Any]]:
-    run.started = time.time()
+    run.started = run.started or time.time()
     run.run_count += 1
     run_logging.flow_run_began(run)
     try:
-        with FlowRunContext(flow, run, runner, run.parameters) as context:
+        with (
+            FlowRunContext(flow, run, runner, run.parameters) as context,
+            printing.logged(_logs_prints(flow)),
+        ):
+            if flow.options.on_running:
+                yield from hooks.called(flow.options.on_running, flow, run, run.state)
             state = yield from _called(flow, run)
-            yield from engine.children(context)
+            if not isinstance(state.data, TimeLimitExceeded):
+                yield from engine.children(context)
     except BaseException as crash:
-        yield from drivers.closing(crash, _end(run, outcomes.of_crash(crash)))
+        yield from drivers.closing(crash, _crashed(flow, run, outcomes.of_crash(crash)))
         raise
     return state
+
+
+def _logs_prints(flow: "Flow[..., Any]") -> bool:
+    wanted = flow.options.log_prints
+    return (printing.are_logged() or get_settings().logging_log_prints) if wanted is None else wanted
+
+
+def _crashed(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
+    if flow.options.on_crashed:
+        runs.enter(run, state)
+        with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+            yield from hooks.called(flow.options.on_crashed, flow, run, state)
+    return (yield from _end(run, state))
+
+
+def _ended_hooks(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[None]:
+    options = flow.options
+    chosen = {
+        StateType.COMPLETED: options.on_completion,
+        StateType.FAILED: options.on_failure,
+        StateType.CANCELLED: options.on_cancellation,
+        StateType.CRASHED: options.on_crashed,
+    }.get(state.type, ())
+    yield from hooks.called(chosen, flow, run, state)
 
 
 def _left(runner: "TaskRunner[Any]", kind: Any = None, error: Any = None, traceback: Any = None) -> drivers.Steps[None]:
@@ -80,7 +151,7 @@ def _left(runner: "TaskRunner[Any]", kind: Any = None, error: Any = None, traceb
 
 def _called(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
     try:
-        value = yield from engine.returned(flow.invoke(run.parameters))
+        value = yield from drivers.invoked(flow, run.parameters, flow.options.timeout_seconds)
         pending = dependencies.find_futures(value)
         if pending:
             yield drivers.WaitFor(pending)

@@ -5,14 +5,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from millstream import dependencies, flow_engine, functions, names, runs, task_runners, validation
+from millstream.hooks import Hook
 from millstream.options import FlowKeywords, FlowOptions
 from millstream.runners.base import TaskRunner
 from millstream_shared import states
+from millstream_shared.settings import get_settings
 from millstream_shared.states import State
 
 P = ParamSpec("P")
 Rest = ParamSpec("Rest")
 R = TypeVar("R", covariant=True)
+H = TypeVar("H", bound=Hook)
 
 
 class Flow(functions.Function[P, R, FlowOptions]):
@@ -22,30 +25,29 @@ class Flow(functions.Function[P, R, FlowOptions]):
         name, description = functions.described(functions.checked(fn, "flow"))
         super().__init__(fn, FlowOptions.for_function(names.flow_name(name), description, given))
 
-    @property
-    def name(self) -> str:
-        """The flow's name; default: the function's, with dashes."""
-        return self.options.name
+    flow_run_name = functions.option["names.Template | None"]()
+    should_validate_parameters = functions.option[bool]("validate_parameters")
+    on_cancellation_hooks = functions.option["tuple[Hook, ...]"]("on_cancellation")
+    on_crashed_hooks = functions.option["tuple[Hook, ...]"]("on_crashed")
 
     @property
-    def description(self) -> str | None:
-        """What the flow does; default: the docstring."""
-        return self.options.description
-
-    @property
-    def version(self) -> str | None:
-        """Free text."""
-        return self.options.version
+    def retries(self) -> int:
+        """How often the flow is tried again when it failed; default: as the settings say."""
+        given = self.options.retries
+        return get_settings().flow_default_retries if given is None else given
 
     @property
     def task_runner(self) -> TaskRunner[Any]:
         """The runner of which every run of the flow gets a duplicate; default: as the settings say."""
         return self.options.task_runner or task_runners.default_task_runner()
 
-    @property
-    def should_validate_parameters(self) -> bool:
-        """Whether arguments are validated against the annotations."""
-        return self.options.validate_parameters
+    def on_cancellation(self, hook: H) -> H:
+        """Have `hook(flow, run, state)` called when a run is cancelled."""
+        return self._with_hook("on_cancellation", hook)
+
+    def on_crashed(self, hook: H) -> H:
+        """Have `hook(flow, run, state)` called when a run is ended by an interrupt or an exit."""
+        return self._with_hook("on_crashed", hook)
 
     def with_options(self, **given: Unpack[FlowKeywords]) -> "Flow[P, R]":
         """A copy with other options; those not given stay."""
@@ -106,9 +108,19 @@ def flow(fn: None = None, /, **given: Unpack[FlowKeywords]) -> Callable[[Callabl
 def flow(fn: Any = None, /, **given: Unpack[FlowKeywords]) -> Any:
     """Make a function a flow: `@flow`, `@flow(name=...)`, or `flow(fn, name=...)`.
 
-    Options: `name` (default: the function's, with dashes), `description` (default: its docstring), `version`,
-    `task_runner` (an instance or a class; default: as the settings say), `validate_parameters` (default: true).
-    Raises TypeError for what is not callable or a name that is not text, InvalidNameError for a name with `/ % & > <`,
+    Options, all with defaults:
+
+    `name` (the function's, with dashes), `description` (its docstring), `version` (free text); `task_runner`, an
+    instance or a class (as the settings say); `validate_parameters` (true); `flow_run_name`, a text with `{parameters}`
+    in it or a function that gives one.
+    `retries` (0), how often the whole function is called again when it failed, `retry_delay_seconds` (0) before it.
+    `timeout_seconds` (none): a run that takes longer is interrupted and Failed, named `TimedOut`.
+    `log_prints` (as around it): what the flow and its tasks print goes to their logs.
+    `on_completion`, `on_failure`, `on_running`, `on_cancellation`, `on_crashed`: lists of functions
+    `hook(flow, run, state)`.
+
+    Raises TypeError or ValueError for what an option does not take, for what is not callable and for a name that is not
+    text, InvalidNameError for a name with `/ % & > <`,
     ReservedArgumentError for a function with a parameter `return_state` or `wait_for`.
     """
     if fn is not None:

@@ -6,12 +6,30 @@ import inspect
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
 
+from millstream.hooks import Hook
 from millstream.parameters import Parameters
 from millstream_shared import entrypoints
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 Options = TypeVar("Options")
+H = TypeVar("H", bound=Hook)
+
+
+T = TypeVar("T")
+
+
+class option(Generic[T]):
+    """An attribute that reads one of the options; `name`: which one, if it is not called like the attribute."""
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name
+
+    def __set_name__(self, owner: type[Any], name: str) -> None:
+        self._name = self._name or name
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> T:
+        return cast("T", self if instance is None else getattr(instance.options, cast("str", self._name)))
 
 
 class Function(Generic[P, R, Options]):
@@ -26,6 +44,16 @@ class Function(Generic[P, R, Options]):
     parameters: Parameters
     isasync: bool
     isgenerator: bool
+
+    name = option[str]()
+    description = option["str | None"]()
+    version = option["str | None"]()
+    retry_delay_seconds = option["float | tuple[float, ...]"]()
+    timeout_seconds = option["float | None"]()
+    log_prints = option["bool | None"]()
+    on_completion_hooks = option["tuple[Hook, ...]"]("on_completion")
+    on_failure_hooks = option["tuple[Hook, ...]"]("on_failure")
+    on_running_hooks = option["tuple[Hook, ...]"]("on_running")
 
     def __init__(self, fn: Callable[P, R], options: Options) -> None:
         self._kind = _method_kind(fn)
@@ -80,6 +108,27 @@ class Function(Generic[P, R, Options]):
         if self._unbound is not None:
             new._unbound = self._unbound._derived(options)
         return new
+
+    # --- hooks, in the form of decorators ---
+
+    def on_completion(self, hook: H) -> H:
+        """Have `hook(this, run, state)` called when a run completed."""
+        return self._with_hook("on_completion", hook)
+
+    def on_failure(self, hook: H) -> H:
+        """Have `hook(this, run, state)` called when a run failed for good."""
+        return self._with_hook("on_failure", hook)
+
+    def on_running(self, hook: H) -> H:
+        """Have `hook(this, run, state)` called each time a run is begun."""
+        return self._with_hook("on_running", hook)
+
+    def _with_hook(self, name: str, hook: H) -> H:
+        options = cast("Any", self.options)
+        self.options = options.updated(**{name: (*getattr(options, name), hook)})
+        if self._unbound is not None:
+            self._unbound._with_hook(name, hook)
+        return hook
 
     # --- pickling: by name where importing that gives this object or the one it derives from, else by value ---
 

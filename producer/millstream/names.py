@@ -1,7 +1,13 @@
-"""Names of runs: two random words for a flow run, the task's name and the end of its id for a task run."""
+"""Names of runs: two random words for a flow run, the task's name and the end of its id for a task run.
 
+A user may give a template instead, or a function that makes the name.
+"""
+
+import inspect
 import re
+from collections.abc import Callable
 from random import SystemRandom
+from typing import Any, cast
 
 from millstream_shared import errors
 
@@ -50,3 +56,31 @@ def flow_run_name() -> str:
 def task_run_name(task_name: str, run_id: str) -> str:
     """The task's name and the last three digits of the run's id, such as `count_words-01a`."""
     return f"{task_name}-{run_id[-3:]}"
+
+
+Template = str | Callable[..., str]
+"""A text with `{parameter}` in it, or a function that gives the name."""
+
+
+def checked_template(given: Any, option: str) -> Template | None:
+    """`task_run_name` or `flow_run_name` as the option takes it. Raises TypeError for neither text nor a function."""
+    if given is None or isinstance(given, str):
+        return given
+    if not callable(given) or inspect.iscoroutinefunction(given):
+        raise TypeError(f"{option} takes a text with {{parameters}} in it, or a function that is not async: {given!r}.")
+    return cast("Callable[..., str]", given)
+
+
+def rendered(template: Template, parameters: dict[str, Any], option: str) -> str:
+    """The name that `template` gives for a run with these parameters.
+
+    A function is called without arguments, or with `parameters` if it has a parameter of that name. Raises TypeError
+    when it gives something else than a text, KeyError for a parameter that does not exist.
+    """
+    if isinstance(template, str):
+        return template.format(**parameters)
+    takes = inspect.signature(template).parameters
+    name: Any = template(parameters=parameters) if "parameters" in takes else template()
+    if not isinstance(name, str):
+        raise TypeError(f"{option} gave {name!r}: the function must return a text.")
+    return name

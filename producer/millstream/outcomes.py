@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from types import GeneratorType
 from typing import Any, Final, cast
 
+from millstream.timeouts import TimeLimitExceeded
 from millstream.utilities.annotations import quote
 from millstream_shared import states
 from millstream_shared.states import State, StateType
@@ -65,7 +66,11 @@ def _told(children: list[State[Any]], kind: StateType, total: int) -> str:
 
 def of_exception(error: Exception, what: str) -> State[Any]:
     """The state of a run whose function raised `error`. `what` is "Flow run" or "Task run"."""
-    return states.Failed(message=f"{what} encountered an exception: {type(error).__name__}: {error}", data=error)
+    if isinstance(error, TimeLimitExceeded):
+        return states.Failed(name="TimedOut", message=f"{what} timed out. {error}", data=error)
+    name = "TimedOut" if isinstance(error, TimeoutError) else None
+    message = f"{what} encountered an exception: {type(error).__name__}: {error}"
+    return states.Failed(name=name, message=message, data=error)
 
 
 def of_crash(error: BaseException) -> State[Any]:

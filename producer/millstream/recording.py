@@ -22,8 +22,8 @@ _logger = logging.getLogger("millstream.recording")
 _LARGEST_BATCH = 500
 
 
-def flow_run_started(flow_run: Any) -> None:
-    """Record that a flow run is Running, held by this process. Raises RedisUnavailable if there is no server."""
+def flow_run_changed(flow_run: Any) -> None:
+    """Record the state of a flow run that this process holds. Raises RedisUnavailable if there is no server."""
     session = sessions.current()
     session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, flow_run.state), True)])
 

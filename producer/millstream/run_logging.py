@@ -8,6 +8,7 @@ from typing import Any, Final, TextIO, cast
 
 from millstream import context
 from millstream.context import FlowRunContext, TaskRunContext
+from millstream.runs import TaskRun
 from millstream_shared import errors, tracebacks
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State
@@ -103,15 +104,37 @@ def task_run_ended(run: Any, state: State[Any]) -> None:
         )
 
 
-def task_run_failed(run: Any, error: BaseException) -> None:
-    """The traceback of what a task's function raised."""
+def task_run_failed(run: Any, error: BaseException, message: str = "Encountered an exception: %r") -> None:
+    """The traceback of what a task's function, or another of its functions, raised."""
     _make_ready()
     _task_runs.error(
-        "Encountered an exception: %r",
+        message,
         error,
         exc_info=(type(error), error, tracebacks.of_user_code(error)),
         extra=_task_attributes(run),
     )
+
+
+def run_is_put_off(run: Any, seconds: float) -> None:
+    """One line about a retry to come."""
+    _make_ready()
+    logger, attributes = _logger_of(run)
+    after = f"in {seconds:.3g} seconds" if seconds else "at once"
+    logger.info("Failed; it is tried again %s (retry %d)", after, run.tries, extra=attributes)
+
+
+def hook_failed(run: Any, name: str, error: BaseException) -> None:
+    """The traceback of what a hook raised."""
+    _make_ready()
+    logger, attributes = _logger_of(run)
+    exception = (type(error), error, tracebacks.of_user_code(error))
+    logger.error("The hook %r failed: %r", name, error, exc_info=exception, extra=attributes)
+
+
+def _logger_of(run: Any) -> tuple[logging.Logger, dict[str, Any]]:
+    if isinstance(run, TaskRun):
+        return _task_runs, _task_attributes(run)
+    return _flow_runs, _flow_attributes(run)
 
 
 def _level_of(state: State[Any]) -> int:

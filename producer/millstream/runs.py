@@ -4,11 +4,14 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from millstream import context, names
 from millstream_shared import ids, states
 from millstream_shared.states import State
+
+if TYPE_CHECKING:
+    from millstream.tasks import Task
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +54,7 @@ class FlowRun:
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     state: State[Any] = field(default_factory=states.Pending)
     run_count: int = 0
+    tries: int = 0
     created: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None
@@ -64,17 +68,7 @@ class FlowRun:
 Run = TaskRun | FlowRun
 
 
-class Tagged(Protocol):
-    """The two things of a task that its runs are made from."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def tags(self) -> frozenset[str]: ...
-
-
-def new_task_runs(task: Tagged, batch: Sequence[Mapping[str, Any]]) -> Iterator[TaskRun]:
+def new_task_runs(task: "Task[..., Any]", batch: Sequence[Mapping[str, Any]]) -> Iterator[TaskRun]:
     """A run of `task` for each dictionary of parameters, child of the run that is going on here."""
     flow_run_id, parent_id = context.parent_ids()
     tags = task.tags | context.current_tags()

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 
 from millstream import context, dependencies, engine, functions
 from millstream.futures import Future, FutureList
+from millstream.names import Template
 from millstream.options import TaskKeywords, TaskOptions
 from millstream.runners.base import TaskRunner
 from millstream.utilities.annotations import unmapped
 from millstream_shared import errors, states
+from millstream_shared.settings import get_settings
 from millstream_shared.states import State
 
 P = ParamSpec("P")
@@ -24,30 +26,17 @@ class Task(functions.Function[P, R, TaskOptions]):
         name, description = functions.described(functions.checked(fn, "task"))
         super().__init__(fn, TaskOptions.for_function(name, description, given))
 
-    @property
-    def name(self) -> str:
-        """The task's name; default: the function's."""
-        return self.options.name
+    tags = functions.option[frozenset[str]]()
+    queue = functions.option["str | None"]()
+    task_run_name = functions.option["Template | None"]()
+    retry_jitter_factor = functions.option["float | None"]()
+    retry_condition_fn = functions.option["Callable[..., Any] | None"]()
 
     @property
-    def description(self) -> str | None:
-        """What the task does; default: the docstring."""
-        return self.options.description
-
-    @property
-    def tags(self) -> frozenset[str]:
-        """Tags that every run of the task gets."""
-        return self.options.tags
-
-    @property
-    def version(self) -> str | None:
-        """Free text."""
-        return self.options.version
-
-    @property
-    def queue(self) -> str | None:
-        """The queue for the task's runs where a queue runner is used; None: the runner's."""
-        return self.options.queue
+    def retries(self) -> int:
+        """How often the task is tried again when it failed; default: as the settings say."""
+        given = self.options.retries
+        return get_settings().task_default_retries if given is None else given
 
     def with_options(self, **given: Unpack[TaskKeywords]) -> "Task[P, R]":
         """A copy with other options; those not given stay. Tags replace the old ones."""
@@ -181,9 +170,19 @@ def task(fn: None = None, /, **given: Unpack[TaskKeywords]) -> Callable[[Callabl
 def task(fn: Any = None, /, **given: Unpack[TaskKeywords]) -> Any:
     """Make a function a task: `@task`, `@task(name=...)`, or `task(fn, name=...)`.
 
-    Options: `name` (default: the function's), `description` (default: its docstring), `tags`, `version`, and `queue`,
-    the queue for its runs under a queue runner. Raises TypeError for what is not callable, ReservedArgumentError for a
-    function with a parameter `return_state` or `wait_for`.
+    Options, all with defaults:
+
+    `name` (the function's), `description` (its docstring), `version` (free text), `tags`; `queue`, the queue for its
+    runs under a queue runner; `task_run_name`, a text with `{parameters}` in it or a function that gives one.
+    `retries` (0), how often a failed run is tried again; `retry_delay_seconds` (0): a number, a list of which the last
+    goes on being used, or a function from `retries` to a list, such as `exponential_backoff(2)`; `retry_jitter_factor`
+    f spreads each delay between delay / (1 + f) and delay * (1 + f); `retry_condition_fn(task, run, state)` may refuse.
+    `timeout_seconds` (none): a run that takes longer is interrupted and Failed, named `TimedOut`; retries apply.
+    `log_prints` (as around it): what the task prints goes to its log.
+    `on_completion`, `on_failure`, `on_running`: lists of functions `hook(task, run, state)`.
+
+    Raises TypeError or ValueError for what an option does not take and for what is not callable,
+    ReservedArgumentError for a function with a parameter `return_state` or `wait_for`.
     """
     if fn is not None:
         return Task(fn, **given)

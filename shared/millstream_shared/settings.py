@@ -23,6 +23,12 @@ class Settings(BaseModel):
     """Folder of the embedded server: its socket, log and append-only data."""
     default_task_runner: Literal["queue", "threads", "concurrent", "sequential"] = "queue"
     default_queue: str = "default"
+    task_default_retries: int = Field(default=0, ge=0)
+    flow_default_retries: int = Field(default=0, ge=0)
+    timeout_grace_seconds: float = Field(default=5.0, gt=0)
+    """How long after its time limit a task may take to stop before its process is killed."""
+    logging_log_prints: bool = False
+    """Whether what runs print goes to their logs, where neither they nor those around them say."""
     logging_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(lambda given: str(given).upper())
     ] = "INFO"

@@ -158,7 +158,7 @@ def test_a_logger_is_not_made_for_anything_else() -> None:
 
 PROGRAM = """
 from millstream import flow, get_run_logger, recording, task
-recording.flow_run_started = recording.flow_run_finished = recording.run_finished = lambda *_: None
+recording.flow_run_changed = recording.flow_run_finished = recording.run_finished = lambda *_: None
 @task
 def work():
     get_run_logger().info("half %s", "way")

@@ -191,7 +191,7 @@ def test_an_interrupted_flow_does_not_wait_for_its_tasks() -> None:
     program = (
         "import threading\n"
         "from millstream import flow, recording, task\n"
-        "recording.flow_run_started = recording.flow_run_finished = recording.run_finished = lambda *_: None\n"
+        "recording.flow_run_changed = recording.flow_run_finished = recording.run_finished = lambda *_: None\n"
         "from millstream.task_runners import ThreadPoolTaskRunner\n"
         "begun = threading.Event()\n"
         "@task\n"

@@ -18,7 +18,7 @@ def submitted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setenv("MILLSTREAM_DEFAULT_TASK_RUNNER", "sequential")
     monkeypatch.setattr("millstream.run_logging.task_run_failed", lambda *_: None)
     ended: Counter[str] = Counter()
-    for name in ("flow_run_started", "flow_run_finished"):
+    for name in ("flow_run_changed", "flow_run_finished"):
         monkeypatch.setattr(recording, name, lambda *_: None)
     monkeypatch.setattr(recording, "run_finished", lambda run, _: ended.update([run.task_name]))
     return ended
