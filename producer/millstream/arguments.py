@@ -6,17 +6,31 @@ depth and at no cost of its own.
 
 import copyreg
 import threading
+import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from millstream import sessions
 from millstream.futures import Future
-from millstream_shared import errors, records, values
+from millstream_shared import errors, records, references, values
 from millstream_shared.envelopes import Envelope
+from millstream_shared.references import Reference
+from millstream_shared.settings import get_settings
 from millstream_shared.states import State
+
+_SMALL: Final = 1024
+"""Bytes that are surely within the limit, which need not be looked up for them."""
 
 _found = threading.local()
 """`.upstream`: ids of the futures pickled so far; `.records`: what is known of the futures being unpickled."""
+
+
+class Encoded(NamedTuple):
+    """The arguments of one run: as bytes, or, if they are large, where these are kept; and the runs they wait for."""
+
+    body: bytes
+    upstream: list[str]
+    is_elsewhere: bool = False
 
 
 def encode(task_name: str, parameters: dict[str, Any], wait_for: Sequence[Any]) -> tuple[bytes, list[str]]:
@@ -33,11 +47,28 @@ def encode(task_name: str, parameters: dict[str, Any], wait_for: Sequence[Any]) 
     return body, list(dict.fromkeys(upstream)) if upstream else []
 
 
+def encode_for_queue(task_name: str, parameters: dict[str, Any], wait_for: Sequence[Any]) -> Encoded:
+    """The same, with large arguments kept out of Redis.
+
+    Raises StorageUnavailable, or, where there is no other place to keep them, PayloadTooLarge.
+    """
+    body, upstream = encode(task_name, parameters, wait_for)
+    if len(body) <= _SMALL:
+        return Encoded(body, upstream)
+    name = f"arguments-{uuid.uuid4().hex}"
+    placed = references.place_large(f"The arguments of task {task_name!r}", name, body, get_settings())
+    return Encoded(placed.encode(), upstream, is_elsewhere=True) if placed else Encoded(body, upstream)
+
+
 def decode(envelope: Envelope, upstream: dict[str, bytes]) -> tuple[dict[str, Any], Sequence[Any]]:
-    """Parameters and `wait_for` again. Their futures take the outcomes in `upstream`: stored records, by run id."""
+    """Parameters and `wait_for` again. Their futures take the outcomes in `upstream`: stored records, by run id.
+
+    Raises MissingResult, StorageUnavailable or PayloadRefused for arguments that are kept elsewhere and not to be had.
+    """
     _found.records = upstream
     try:
-        return values.loads(envelope.body)
+        body = Reference.decode(envelope.body).read() if envelope.is_elsewhere else envelope.body
+        return values.loads(body)
     finally:
         _found.records = {}
 

@@ -172,6 +172,13 @@ class Inputs(CachePolicy):
         return self._changed(exclude=self.exclude | {_check_name(other)})
 
 
+def looks_at_flow(policy: CachePolicy) -> bool:
+    """Whether a policy may look at the flow run's parameters, which in a worker have to be fetched."""
+    if isinstance(policy, CompoundCachePolicy):
+        return any(looks_at_flow(member) for member in policy.policies)
+    return type(policy) not in (Inputs, TaskSource, RunId, NoCache, CacheKeyFnPolicy)
+
+
 def _check_name(name: object) -> str:
     if not isinstance(name, str):
         raise TypeError(f'The name of a parameter is subtracted from a policy, such as INPUTS - "x"; got {name!r}.')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Any, Self
 from millstream_shared import errors
 
 if TYPE_CHECKING:
+    from millstream.caching import Manner
     from millstream.flows import Flow
     from millstream.futures import Future
     from millstream.runners.base import TaskRunner
     from millstream.runs import FlowRun, TaskRun
     from millstream.tasks import Task
+    from millstream.transactions import Transaction
 
 _tags: ContextVar[frozenset[str]] = ContextVar("millstream_tags", default=frozenset())
 _flow_run: ContextVar[FlowRunContext | None] = ContextVar("millstream_flow_run", default=None)
 _task_run: ContextVar[TaskRunContext | None] = ContextVar("millstream_task_run", default=None)
+transaction: ContextVar[Transaction | None] = ContextVar("millstream_transaction", default=None)
+"""The innermost transaction that is open here; `transactions` sets it."""
 
 
 class Submitted:
@@ -52,7 +56,8 @@ class Submitted:
 class FlowRunContext:
     """Around the body of a flow. Entered with `with`; `get()` finds it from within.
 
-    `flow` is None where only ids travelled: in a worker that executes one of the flow's tasks.
+    `flow` is None where only ids travelled: in a worker that executes one of the flow's tasks. `results` says how
+    results of the runs inside are treated (None: as in the run around).
     """
 
     flow: Flow[..., Any] | None
@@ -61,6 +66,7 @@ class FlowRunContext:
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     start_time: float = field(default_factory=time.time)
     submitted: Submitted = field(default_factory=Submitted)
+    results: Manner | None = None
     _tokens: tuple[Token[Any], ...] = ()
 
     @staticmethod
@@ -86,6 +92,7 @@ class TaskRunContext:
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     start_time: float = field(default_factory=time.time)
     submitted: Submitted = field(default_factory=Submitted)
+    results: Manner | None = None
     _tokens: tuple[Token[Any], ...] = ()
 
     @staticmethod
@@ -132,11 +139,21 @@ def parent_ids() -> tuple[str | None, str | None]:
     )
 
 
-def note_submitted(futures: Iterable[Future[Any]]) -> None:
-    """Have the innermost run wait for `futures` before it is over."""
-    innermost = current()
+def note_submitted(task: Task[..., Any], futures: Sequence[Future[Any]]) -> None:
+    """Have the innermost run, and the transaction, wait for these runs of `task` before it is over."""
+    innermost, around = current(), transaction.get()
     if innermost is not None:
         innermost.submitted.extend(futures)
+    if around is not None:
+        around.note_submitted(task, futures)
+
+
+def inherited_results() -> Manner | None:
+    """How results of a run that starts here are treated, unless it says otherwise itself."""
+    task_context, flow_context = _task_run.get(), _flow_run.get()
+    if task_context is not None and task_context.results is not None:
+        return task_context.results
+    return flow_context.results if flow_context else None
 
 
 def current_tags() -> frozenset[str]:

@@ -3,7 +3,7 @@
 magic "ms" | version 1 B | flags 1 B | run id 16 B | created µs 8 B | lengths of header, upstream, body 3 x 4 B
 header    msgpack; the same bytes for every run of one batch, so a reader may keep what it made of them
 upstream  16 B an id: the runs whose results the arguments refer to
-body      the pickled arguments
+body      the pickled arguments, or, by a flag, the reference to where they are kept
 check     CRC-32, or HMAC-SHA256 where a signing key is set
 """
 
@@ -17,7 +17,7 @@ from millstream_shared import errors, packing
 
 VERSION = 1
 _MAGIC = b"ms"
-_SIGNED = 1
+_SIGNED, _KEPT_ELSEWHERE = 1, 2
 _FIXED = struct.Struct(">2sBB16sQIII")
 
 
@@ -27,7 +27,8 @@ class Header:
 
     `function` is `module:qualname`, or `sha256:…` for a task that travels by value. `queue` is that of the flow's
     runner, empty for the default. `inherited_tags` go on to what the run submits itself. `depth` counts the task runs,
-    this one included, that it is nested in.
+    this one included, that it is nested in. `around` is what else of the place where the runs were submitted counts
+    where they are executed, pickled; most have nothing of that.
     """
 
     function: str
@@ -40,9 +41,11 @@ class Header:
     tags: tuple[str, ...]
     inherited_tags: tuple[str, ...]
     depth: int
+    around: bytes | None = None
 
     def encode(self) -> bytes:
-        return packing.pack([getattr(self, name) for name in self.__slots__])
+        fields = [getattr(self, name) for name in self.__slots__]
+        return packing.pack(fields if self.around is not None else fields[:-1])
 
     @classmethod
     def decode(cls, data: bytes) -> "Header":
@@ -53,21 +56,34 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """An opened payload; `header` and `body` are still encoded. `created` is in seconds since the epoch."""
+    """An opened payload; `header` and `body` are still encoded. `created` is in seconds since the epoch.
+
+    `is_elsewhere` says that the body is a reference to where the arguments are kept.
+    """
 
     run_id: str
     created: float
     header: bytes
     upstream: tuple[str, ...]
     body: bytes
+    is_elsewhere: bool = False
 
 
-def seal(run_id: str, created: float, header: bytes, upstream: bytes, body: bytes, key: bytes | None) -> bytes:
+def seal(
+    run_id: str,
+    created: float,
+    header: bytes,
+    upstream: bytes,
+    body: bytes,
+    key: bytes | None,
+    *,
+    is_elsewhere: bool = False,
+) -> bytes:
     """The payload of one run. `upstream` holds 16 bytes an id; with a `key` the payload is signed."""
     fixed = _FIXED.pack(
         _MAGIC,
         VERSION,
-        _SIGNED if key else 0,
+        (_SIGNED if key else 0) | (_KEPT_ELSEWHERE if is_elsewhere else 0),
         bytes.fromhex(run_id),
         round(created * 1e6),
         len(header),
@@ -112,7 +128,8 @@ def open_unchecked(payload: bytes) -> Envelope:
     header = payload[start : start + header_size]
     start += header_size
     upstream = tuple(payload[at : at + 16].hex() for at in range(start, start + upstream_size, 16))
-    return Envelope(sealed_id.hex(), created / 1e6, header, upstream, payload[start + upstream_size : end])
+    body = payload[start + upstream_size : end]
+    return Envelope(sealed_id.hex(), created / 1e6, header, upstream, body, bool(payload[3] & _KEPT_ELSEWHERE))
 
 
 def _check(content: bytes, key: bytes | None) -> bytes:

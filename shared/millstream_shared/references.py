@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from millstream_shared import errors, packing, serializers, storages, values
@@ -43,6 +43,10 @@ class Reference:
     def decode(cls, data: bytes) -> "Reference":
         fields: list[Any] = packing.unpack(data)
         return cls(*fields)
+
+    def read_by(self, serializer: str) -> "Reference":
+        """The same, for another serializer."""
+        return replace(self, serializer=serializer)
 
     def read(self) -> bytes:
         """The bytes. Raises MissingResult if they are gone, StorageUnavailable if the storage cannot be used,
@@ -102,6 +106,11 @@ def to(storage: Storage, path: str, content: bytes, serializer: str = "pickle") 
     """The reference to bytes that are kept in a storage already."""
     address = values.dumps(storage.storage) if isinstance(storage, Custom) else _known(storage)
     return Reference(address, path, len(content), hashlib.sha256(content).digest(), serializer)
+
+
+def in_redis(key: str, content: bytes, serializer: str) -> Reference:
+    """The reference to bytes that are kept under a key of Redis."""
+    return Reference(IN_REDIS, key, len(content), hashlib.sha256(content).digest(), serializer)
 
 
 def place_large(what: str, name: str, content: bytes, settings: Settings) -> Reference | None:

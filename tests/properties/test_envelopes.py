@@ -24,6 +24,7 @@ headers = st.builds(
     tags=tags,
     inherited_tags=tags,
     depth=st.integers(1, 10_000),
+    around=st.none() | st.binary(),
 )
 sealings = st.fixed_dictionaries(
     {
@@ -33,6 +34,7 @@ sealings = st.fixed_dictionaries(
         "upstream": st.lists(run_ids, max_size=4).map(lambda ids: bytes.fromhex("".join(ids))),
         "body": st.binary(max_size=100),
         "key": keys,
+        "is_elsewhere": st.booleans(),
     }
 )
 
@@ -50,6 +52,7 @@ def test_what_is_sealed_can_be_opened(sealing: dict) -> None:
     opened = envelopes.open_payload(payload, sealing["run_id"], sealing["key"])
     assert opened == envelopes.open_unchecked(payload)
     assert (opened.run_id, opened.header, opened.body) == (sealing["run_id"], sealing["header"], sealing["body"])
+    assert opened.is_elsewhere == sealing["is_elsewhere"]
     assert opened.created == pytest.approx(sealing["created"], abs=2e-6)
     assert bytes.fromhex("".join(opened.upstream)) == sealing["upstream"]
 

@@ -62,7 +62,7 @@ class TaskRunner(ABC, Generic[F]):
         if not batch:
             return FutureList()
         futures = self.submit_batch(task, batch, dependencies.as_sequence(wait_for))
-        context.note_submitted(futures)
+        context.note_submitted(task, futures)
         return FutureList(futures)
 
     def __enter__(self) -> Self:

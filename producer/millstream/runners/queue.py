@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream import arguments, context, sessions
+from millstream.arguments import Encoded
 from millstream.futures import Future
 from millstream.runners import nesting
 from millstream.runners.base import TaskRunner
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 _PART = 500
 """Runs in one round trip."""
-_Encoded = tuple[bytes, list[str]]
-"""Arguments, and the ids of the runs that they need."""
 
 
 class QueueTaskRunner(TaskRunner[Future[Any]]):
@@ -45,7 +44,8 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
     ) -> list[Future[Any]]:
         """Queue a run for each element of the batch, in one round trip per 500.
 
-        Raises UnpicklableArgument for what cannot be sent, RedisUnavailable when the server stays away.
+        Raises UnpicklableArgument for what cannot be sent, PayloadTooLarge or StorageUnavailable for what is too large
+        and cannot be kept elsewhere, RedisUnavailable when the server stays away.
         """
         session = sessions.current()
         queue = task.queue or self.queue or get_settings().default_queue
@@ -53,12 +53,12 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         header = self._header(session, task)
         # All arguments before the first run: one that cannot be sent must not leave half a map behind. The rest goes
         # in parts, so that workers begin while later parts are still being made.
-        bodies = [arguments.encode(task.name, parameters, wait_for) for parameters in batch]
+        bodies = [arguments.encode_for_queue(task.name, parameters, wait_for) for parameters in batch]
         parts = (bodies[at : at + _PART] for at in range(0, len(bodies), _PART))
         return [future for part in parts for future in self._submit_part(session, task, queue, header, part)]
 
     def _submit_part(
-        self, session: "Session", task: "Task[..., Any]", queue: str, header: Header, bodies: list[_Encoded]
+        self, session: "Session", task: "Task[..., Any]", queue: str, header: Header, bodies: list[Encoded]
     ) -> list[Future[Any]]:
         queued = _seal(task.name, header, bodies)
         live_state = session.live_state
@@ -73,6 +73,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
                 # What a task needs to go on comes before what nobody has begun: trees are walked depth first, and
                 # the number of tasks that wait for others stays small.
                 in_front=header.depth > 1,
+                tags=header.tags,
             )
         except BaseException:
             session.watcher.forget(futures)
@@ -105,15 +106,17 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         )
 
 
-def _seal(task_name: str, header: Header, bodies: list[_Encoded]) -> list[QueuedRun]:
+def _seal(task_name: str, header: Header, bodies: list[Encoded]) -> list[QueuedRun]:
     key = get_settings().signing_key
     signing_key = key.get_secret_value().encode() if key else None
     encoded, created = header.encode(), time.time()
     queued: list[QueuedRun] = []
-    for body, upstream in bodies:
+    for body, upstream, is_elsewhere in bodies:
         run_id = ids.new_task_run_id(header.flow_run_id)
         needed = "".join(upstream)
-        payload = envelopes.seal(run_id, created, encoded, bytes.fromhex(needed), body, signing_key)
+        payload = envelopes.seal(
+            run_id, created, encoded, bytes.fromhex(needed), body, signing_key, is_elsewhere=is_elsewhere
+        )
         queued.append(QueuedRun(run_id, f"{task_name}-{run_id[-3:]}", payload, needed))
     return queued
 
