@@ -67,7 +67,7 @@ def record_of_task(run: Any, state: State[Any], *, worker: str, attempt: int, wi
         attempt=attempt,
         created=run.created,
         started=run.started,
-        ended=run.ended or state.timestamp,
+        ended=None if state.type is StateType.SCHEDULED else run.ended or state.timestamp,
         data_kind=kind,
         data=data,
     ).encode()

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from millstream import futures, sessions
+from millstream.runs import TaskRun
 from millstream_shared.claims import Postponed
 from millstream_worker import channels, processes
 from millstream_worker.execution import Assignment, Executor
@@ -33,12 +34,17 @@ def main() -> None:
 
 
 class Child:
-    """Executes sync runs in threads and async runs on event loops, and sends back how they ended."""
+    """Executes sync runs in threads and async runs on event loops, and sends back how they ended.
+
+    It is the supervisor of these runs: what it cannot do itself it asks of its worker.
+    """
+
+    postpones = True
 
     def __init__(self, channel: channels.ChildEnd, threads: int, worker: str) -> None:
         self._channel = channel
         self._outbox = Outbox(partial(channel.send, channels.DONE))
-        self._executor = Executor(worker)
+        self._executor = Executor(worker, self)
         self._slots: Slots[Assignment] = Slots(threads, self._execute, partial(channel.send, channels.LENT))
         self._loops = Loops()
         futures.set_blocking_hook(self._slots.lend)
@@ -70,6 +76,10 @@ class Child:
 
     async def _execute_async(self, assignment: Assignment) -> None:
         self._send(await self._executor.execute_async(assignment), more_to_come=True)
+
+    def expect_end(self, run: TaskRun, seconds: float, retry_after: float | None) -> None:
+        """Have the worker kill this process if the run outlasts its time limit and the grace that follows."""
+        self._channel.send(channels.LIMITED, [run.run_id, seconds, run.tries, retry_after])
 
     def _send(self, outcome: Outcome | Postponed, *, more_to_come: bool) -> None:
         if isinstance(outcome, Postponed):

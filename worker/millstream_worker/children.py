@@ -6,10 +6,24 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from millstream_shared.claims import Claim
 from millstream_worker import channels
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The time limit of a run that is executed: it is not waited for beyond `deadline`, by the monotonic clock.
+
+    `tries` are those before this one; after `retry_after` seconds there is to be another (None: no more).
+    """
+
+    deadline: float
+    seconds: float
+    tries: int
+    retry_after: float | None
 
 
 class ChildProcess:
@@ -28,6 +42,7 @@ class ChildProcess:
         self.channel = channels.ParentEnd(ours)
         self.threads = threads
         self.claims: dict[str, Claim] = {}
+        self.limits: dict[str, Limit] = {}
         self.sync_claims = 0
         self.lent = 0
         self.is_ready = False
@@ -60,6 +75,8 @@ class ChildProcess:
     def drop(self, run_id: str) -> Claim | None:
         """It no longer has this run; None if it never had."""
         claim = self.claims.pop(run_id, None)
+        if self.limits:
+            self.limits.pop(run_id, None)
         if claim is not None and not claim.is_async:
             self.sync_claims -= 1
         return claim

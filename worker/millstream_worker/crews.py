@@ -1,5 +1,6 @@
 """The child processes of one worker: who gets which run, what became of it, and who takes a dead one's place."""
 
+import math
 import selectors
 import time
 from collections import deque
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 
 from millstream_shared.claims import Claim, Postponed
 from millstream_worker import channels
-from millstream_worker.children import ChildProcess
+from millstream_worker.children import ChildProcess, Limit
 from millstream_worker.outcomes import Outcome
 
 _ASYNC_RUNS_PER_CHILD = 1000
@@ -24,11 +25,13 @@ class CannotStart(Exception):
 class News:
     """What one look at the children brought.
 
-    What ended, what failed and is to be tried again, what came back unbegun, what a dead child leaves behind.
+    What ended, what failed and is to be tried again, what outlasted its time limit, what came back unbegun, what a dead
+    child leaves behind.
     """
 
     ended: list[Outcome] = field(default_factory=list[Outcome])
     failed: list[Postponed] = field(default_factory=list[Postponed])
+    overdue: list[tuple[Claim, Limit]] = field(default_factory=list[tuple[Claim, Limit]])
     returned: list[str] = field(default_factory=list[str])
     lost: list[str] = field(default_factory=list[str])
     deaths: list[str] = field(default_factory=list[str])
@@ -46,6 +49,8 @@ class Crew:
     def __init__(self, processes: int, threads: int) -> None:
         self.processes = processes
         self.threads = threads
+        self.grace_seconds = 5.0
+        """How long a run may outlast its time limit."""
         self.selector = selectors.DefaultSelector()
         self._children: list[ChildProcess] = []
         self._suspects: deque[Claim] = deque()
@@ -160,6 +165,11 @@ class Crew:
                 news.ended += [outcome for outcome in content if child.drop(outcome[0])]
             elif kind == channels.FAILED:
                 news.failed += [Postponed(*fields) for fields in content if child.drop(fields[0])]
+            elif kind == channels.LIMITED:
+                run_id, seconds, tries, retry_after = content
+                if run_id in child.claims:
+                    deadline = time.monotonic() + seconds + self.grace_seconds
+                    child.limits[run_id] = Limit(deadline, seconds, tries, retry_after)
             elif kind == channels.RETURNED:
                 news.returned += [run_id for run_id in content if child.drop(run_id)]
             elif kind == channels.LENT:
@@ -176,6 +186,23 @@ class Crew:
         self._assign_suspect()
         return news
 
+    @property
+    def next_deadline(self) -> float:
+        """When, by the monotonic clock, a run must have ended at the latest; infinite if no run has a time limit."""
+        return min((limit.deadline for child in self._children for limit in child.limits.values()), default=math.inf)
+
+    def kill_overdue(self) -> News:
+        """End the children in which a run has outlasted its time limit; what else they had comes back."""
+        news, now = News(), time.monotonic()
+        for child in list(self._children):
+            overdue = {run_id: limit for run_id, limit in child.limits.items() if limit.deadline <= now}
+            if overdue:
+                child.kill()
+                news.overdue += [(child.claims.pop(run_id), limit) for run_id, limit in overdue.items()]
+                news.returned += child.claims
+                self._replace(child)
+        return news
+
     def watch_for_writing(self) -> None:
         """Have the selector say when a child that could not take all that was sent can take more."""
         for child in self._children:
@@ -184,15 +211,18 @@ class Crew:
                 self.selector.modify(child.channel, events, child)
 
     def _bury(self, child: ChildProcess, news: News) -> None:
-        self.selector.unregister(child.channel)
-        self._children.remove(child)
         news.lost += child.claims
         news.deaths.append(child.cause_of_death())
-        child.channel.close()
         if not child.is_ready:
             self._failed_starts += 1
             if self._failed_starts >= _MOST_FAILED_STARTS:
                 raise CannotStart(f"{self._failed_starts} child processes died at their start: {news.deaths[-1]}")
+        self._replace(child)
+
+    def _replace(self, child: ChildProcess) -> None:
+        self.selector.unregister(child.channel)
+        self._children.remove(child)
+        child.channel.close()
         self._start_child()
 
     def _start_child(self) -> None:

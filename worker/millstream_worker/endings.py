@@ -3,11 +3,36 @@
 import time
 from dataclasses import replace
 
-from millstream import recording
+from millstream import recording, timeouts
 from millstream_shared import errors, limits, records
-from millstream_shared.claims import Claim, Orphan
+from millstream_shared.claims import Claim, Orphan, Postponed
 from millstream_shared.states import StateType
+from millstream_worker.children import Limit
 from millstream_worker.outcomes import Outcome
+
+
+def timed_out(claim: Claim, limit: Limit, worker: str) -> Outcome | Postponed:
+    """The outcome of a run whose process had to be killed as it outlasted its time limit, or its next try."""
+    failure = timeouts.exceeded(limit.seconds)
+    before = replace(
+        recording.record_of_queued(claim.run_id, claim.payload),
+        attempt=claim.attempt,
+        worker=worker,
+        started=time.time() - limit.seconds,
+        message=f"Task run timed out, and its process was killed. {failure}",
+    )
+    if limit.retry_after is not None:
+        after = replace(before, state_type=StateType.SCHEDULED, state_name="AwaitingRetry")
+        return Postponed(claim.run_id, claim.attempt, after.encode(), limit.retry_after, limit.tries + 1)
+    after = replace(
+        before,
+        state_type=StateType.FAILED,
+        state_name="TimedOut",
+        ended=time.time(),
+        data_kind=records.EXCEPTION,
+        data=records.encode_exception(failure),
+    )
+    return claim.run_id, claim.attempt, after.encode()
 
 
 def crashed(orphan: Orphan, worker: str, cause: str) -> Outcome:

@@ -48,8 +48,9 @@ class Batch:
 class Executor:
     """Executes assignments; `worker` is the name under which they are recorded."""
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, worker: str, supervisor: engine.Supervisor | None = None) -> None:
         self._worker = worker
+        self._supervisor = supervisor
         key = get_settings().signing_key
         self._key = key.get_secret_value().encode() if key else None
         self._batches: OrderedDict[bytes, Batch] = OrderedDict()
@@ -60,7 +61,7 @@ class Executor:
         try:
             envelope, batch = self._open(assignment, task_run)
             with _entered(envelope, batch, task_run) as wait_for:
-                state = engine.run_task(batch.task, task_run, task_run.parameters, wait_for)
+                state = engine.run_task(batch.task, task_run, task_run.parameters, wait_for, self._supervisor)
         except BaseException as failure:
             state = _stopped_by(task_run, failure)
         return self._outcome(assignment, task_run, state)
@@ -71,7 +72,9 @@ class Executor:
         try:
             envelope, batch = self._open(assignment, task_run)
             with _entered(envelope, batch, task_run) as wait_for:
-                state = await engine.run_task_async(batch.task, task_run, task_run.parameters, wait_for)
+                state = await engine.run_task_async(
+                    batch.task, task_run, task_run.parameters, wait_for, self._supervisor
+                )
         except BaseException as failure:
             state = _stopped_by(task_run, failure)
         return self._outcome(assignment, task_run, state)

@@ -4,6 +4,7 @@ import asyncio
 
 from millstream import sessions
 from millstream.store_session import Session
+from millstream_shared.claims import Postponed
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
 from millstream_worker import rq_worker
@@ -30,6 +31,7 @@ def execute() -> None:
                 outcome = asyncio.run(executor.execute_async(assignment))
             else:
                 outcome = executor.execute(assignment)
+            assert not isinstance(outcome, Postponed)  # nobody supervises: a retry was waited for
             store.settle(session.owner, [outcome])
         store.leave_to_rq(run_id)
     finally:

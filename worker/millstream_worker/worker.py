@@ -15,7 +15,7 @@ from types import FrameType
 
 from millstream import withdrawals
 from millstream_shared import connections, errors, ids
-from millstream_shared.claims import Orphan
+from millstream_shared.claims import Orphan, Postponed
 from millstream_shared.store import Store
 from millstream_worker import endings, worker_logging
 from millstream_worker.bells import Bell
@@ -56,6 +56,7 @@ class Worker:
         self._name = crew.worker
         self._selector = crew.selector
         self._crew = crew
+        crew.grace_seconds = store.settings.timeout_grace_seconds
         self._bell = Bell(store, options.queues, _BELL_SECONDS)
         self._pace = Pace()
         self._rq: RegisteredWorker | None = None
@@ -109,6 +110,8 @@ class Worker:
                 self._settle(self._crew.listen(key.data, bool(events & selectors.EVENT_WRITE)))
             else:
                 key.data()
+        if time.monotonic() >= self._crew.next_deadline:
+            self._settle(self._crew.kill_overdue())
         if time.monotonic() >= self._due_at:
             # Runs that were postponed are due: a claim takes them.
             self._due_at, self._may_have_work = math.inf, True
@@ -120,7 +123,7 @@ class Worker:
     def _patience(self) -> float:
         """How long there is nothing to do but listen."""
         now = time.monotonic()
-        until = min(self._duties_at, self._due_at)
+        until = min(self._duties_at, self._due_at, self._crew.next_deadline)
         if self._crew.has_surplus:
             until = min(until, now + 0.1)
         if self._stopping_since is not None:
@@ -225,6 +228,13 @@ class Worker:
             buried = self._store.release(self._name, news.lost, crashed=True)
             self._settle_orphans(buried, news.deaths[-1])
             self._may_have_work = True
+        for claim, limit in news.overdue:
+            worker_logging.error("a process was killed for a time limit", run=claim.run_id, seconds=limit.seconds)
+            outcome = endings.timed_out(claim, limit, self._name)
+            if isinstance(outcome, Postponed):
+                news.failed.append(outcome)
+            else:
+                news.ended.append(outcome)
         refused: list[str] = []
         if news.ended:
             refused = self._store.settle(self._name, news.ended)
