@@ -1,6 +1,7 @@
 """Sending runs to the scheduler of a Dask cluster: from the process of a flow, and from a worker whose run submits."""
 
 import threading
+import uuid
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -63,9 +64,10 @@ class ClusterTaskRunner(ElsewhereTaskRunner):
             self._forget_sent(trip)
             return
         try:
-            # What others wait for comes before what nobody has begun, so that trees are walked depth first.
-            key = f"{trip.name}-{trip.future.run_id}"
+            # Not the run's id: under a key that it knows, the scheduler gives the outcome that it has, a death too.
+            key = f"{trip.name}-{uuid.uuid4().hex}"
             content = self.client.scatter(errand, hash=False) if len(errand) > _LARGE else errand
+            # What others wait for comes before what nobody has begun, so that trees are walked depth first.
             future = self.client.submit(perform, content, key=key, pure=False, priority=trip.depth)
             self._sent[trip] = future
             future.add_done_callback(partial(self._returned, trip, errand))

@@ -191,7 +191,8 @@ class ElsewhereTaskRunner(TaskRunner[Future[Any]]):
         self.close()
 
     def _cancel(self, reason: str) -> None:
-        trips = self._open()
+        # From the end, where those stand that wait for others: each is cancelled itself, and not for lack of inputs.
+        trips = self._open()[::-1]
         for trip in trips:
             trip.end(states.Cancelled(message=reason))
         self.call_off(trips)
