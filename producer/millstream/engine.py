@@ -5,7 +5,20 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from millstream import dependencies, drivers, hooks, names, outcomes, printing, recording, retries, run_logging, runs
+from millstream import (
+    acquisitions,
+    caching,
+    dependencies,
+    drivers,
+    hooks,
+    names,
+    outcomes,
+    printing,
+    recording,
+    retries,
+    run_logging,
+    runs,
+)
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream_shared import errors, states
 from millstream_shared.states import State, StateType
@@ -69,8 +82,10 @@ def _steps(
         refused = yield from _prepared(task, run, parameters, wait_for)
         if refused is not None:
             return _end(run, refused)
-        with TaskRunContext(task, run, run.parameters) as context, _prints_of(task):
-            state = yield from _tries(task, run, context, supervisor)
+        manner = caching.manner_of(task.options)
+        with TaskRunContext(task, run, run.parameters, results=manner) as context, _prints_of(task):
+            tries = _tries(task, run, context, supervisor)
+            state = yield from caching.around(task, run, manner, tries) if caching.concerns(task, manner) else tries
             if state.type is StateType.SCHEDULED:
                 return state
             _end(run, state)
@@ -103,7 +118,7 @@ def _tries(
 ) -> drivers.Steps[State[Any]]:
     """Call the function until it does not fail or may not be tried again."""
     while True:
-        state = yield from _try(task, run, context, supervisor)
+        state = yield from _admitted_try(task, run, context, supervisor)
         if state.type is not StateType.FAILED or not retries.are_left(run, state, task.retries):
             return state
         if not (yield from retries.is_wanted(task.options.retry_condition_fn, task, run, state)):
@@ -115,6 +130,28 @@ def _tries(
             if supervisor is not None and supervisor.postpones:
                 return run.state
             yield drivers.Sleep(seconds)
+
+
+def _admitted_try(
+    task: "Task[..., Any]", run: "TaskRun", context: TaskRunContext, supervisor: Supervisor | None
+) -> drivers.Steps[State[Any]]:
+    """Take what concurrency limits on the run's tags ask for, call the function, give it back."""
+    # A worker has done that before it gave the run to a supervisor; outside of flow runs there need not be a server.
+    if not run.tags or supervisor is not None or run.flow_run_id is None:
+        return (yield from _try(task, run, context, supervisor))
+    try:
+        admitted = yield from acquisitions.begun(run)
+    except errors.ServiceError as lost:
+        return outcomes.of_exception(lost, "Task run")
+    if isinstance(admitted, State):
+        return admitted
+    try:
+        state = yield from _try(task, run, context, supervisor)
+    except BaseException as crash:
+        yield from drivers.closing(crash, acquisitions.given_back(admitted))
+        raise
+    yield from acquisitions.given_back(admitted)
+    return state
 
 
 def _try(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream import (
+    caching,
     dependencies,
     drivers,
     engine,
@@ -19,6 +20,7 @@ from millstream import (
     runs,
 )
 from millstream.context import FlowRunContext
+from millstream.result_options import Manner
 from millstream.runs import FlowRun
 from millstream.timeouts import TimeLimitExceeded
 from millstream_shared import errors, states
@@ -105,9 +107,10 @@ def _attempt(flow: "Flow[..., Any]", run: FlowRun, runner: "TaskRunner[Any]") ->
     run.started = run.started or time.time()
     run.run_count += 1
     run_logging.flow_run_began(run)
+    manner = caching.manner_of(flow.options)
     try:
         with (
-            FlowRunContext(flow, run, runner, run.parameters) as context,
+            FlowRunContext(flow, run, runner, run.parameters, results=manner) as context,
             printing.logged(_logs_prints(flow)),
         ):
             if flow.options.on_running:
@@ -115,9 +118,18 @@ def _attempt(flow: "Flow[..., Any]", run: FlowRun, runner: "TaskRunner[Any]") ->
             state = yield from _called(flow, run)
             if not isinstance(state.data, TimeLimitExceeded):
                 yield from engine.children(context)
+        state = yield from _kept(flow, run, manner, state)
     except BaseException as crash:
         yield from drivers.closing(crash, _crashed(flow, run, outcomes.of_crash(crash)))
         raise
+    return state
+
+
+def _kept(flow: "Flow[..., Any]", run: FlowRun, manner: Manner, state: State[Any]) -> drivers.Steps[State[Any]]:
+    try:
+        yield from caching.flow_result(run, flow.options, manner, state)
+    except Exception as error:
+        return outcomes.of_exception(error, "Keeping the result")
     return state
 
 

@@ -118,6 +118,8 @@ def flow(fn: Any = None, /, **given: Unpack[FlowKeywords]) -> Any:
     `log_prints` (as around it): what the flow and its tasks print goes to their logs.
     `on_completion`, `on_failure`, `on_running`, `on_cancellation`, `on_crashed`: lists of functions
     `hook(flow, run, state)`.
+    `persist_result` (as around it), `result_storage` and `result_serializer`: how results of the flow are kept, and of
+    the tasks in it that say nothing else; see `task`. `cache_result_in_memory` (true): keep the flow's there too.
 
     Raises TypeError or ValueError for what an option does not take, for what is not callable and for a name that is not
     text, InvalidNameError for a name with `/ % & > <`,

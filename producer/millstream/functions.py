@@ -13,7 +13,7 @@ from millstream_shared import entrypoints
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 Options = TypeVar("Options")
-H = TypeVar("H", bound=Hook)
+H = TypeVar("H", bound=Callable[..., Any])
 
 
 T = TypeVar("T")
@@ -51,6 +51,10 @@ class Function(Generic[P, R, Options]):
     retry_delay_seconds = option["float | tuple[float, ...]"]()
     timeout_seconds = option["float | None"]()
     log_prints = option["bool | None"]()
+    persist_result = option["bool | None"]()
+    result_storage = option[Any]()
+    result_serializer = option[Any]()
+    cache_result_in_memory = option[bool]()
     on_completion_hooks = option["tuple[Hook, ...]"]("on_completion")
     on_failure_hooks = option["tuple[Hook, ...]"]("on_failure")
     on_running_hooks = option["tuple[Hook, ...]"]("on_running")

@@ -1,12 +1,18 @@
 """What can be set on a task and on a flow: one record each, used by the decorator and by `with_options`."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Final, Self, TypedDict
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
-from millstream import hooks, names, timeouts
+from millstream import hooks, names, result_options, timeouts
+from millstream.result_options import Manner
 from millstream.retries import Delays, checked_count, checked_delay, checked_delays, checked_jitter
 from millstream.runners.base import TaskRunner
+
+if TYPE_CHECKING:
+    from millstream.cache_policies import CacheKeyFn, CachePolicy
+    from millstream.transactions import TransactionHook
 
 
 class TaskKeywords(TypedDict, total=False):
@@ -27,13 +33,24 @@ class TaskKeywords(TypedDict, total=False):
     on_completion: Iterable[hooks.Hook] | None
     on_failure: Iterable[hooks.Hook] | None
     on_running: Iterable[hooks.Hook] | None
+    on_commit: "Iterable[TransactionHook] | None"
+    on_rollback: "Iterable[TransactionHook] | None"
+    cache_policy: "CachePolicy | None"
+    cache_key_fn: "CacheKeyFn | None"
+    cache_expiration: timedelta | float | None
+    refresh_cache: bool | None
+    persist_result: bool | None
+    result_storage: Any
+    result_serializer: Any
+    result_storage_key: str | None
+    cache_result_in_memory: bool
 
 
 @dataclass(frozen=True, slots=True)
 class TaskOptions:
     """The options of one task. `queue` names the queue for its runs under a queue runner (None: the runner's own).
 
-    `retries` None: as the settings say. `log_prints` None: as in the run around it.
+    `retries` and `refresh_cache` None: as the settings say. `log_prints` and `results` None: as in the run around it.
     """
 
     name: str
@@ -51,10 +68,34 @@ class TaskOptions:
     on_completion: tuple[hooks.Hook, ...] = ()
     on_failure: tuple[hooks.Hook, ...] = ()
     on_running: tuple[hooks.Hook, ...] = ()
+    on_commit: "tuple[TransactionHook, ...]" = ()
+    on_rollback: "tuple[TransactionHook, ...]" = ()
+    cache_policy: "CachePolicy | None" = None
+    cache_key_fn: "CacheKeyFn | None" = None
+    cache_expiration: timedelta | float | None = None
+    refresh_cache: bool | None = None
+    persist_result: bool | None = None
+    result_storage: Any = None
+    result_serializer: Any = None
+    result_storage_key: str | None = None
+    cache_result_in_memory: bool = True
+    results: Manner | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        has_key = (
+            self.cache_key_fn is not None
+            or self.result_storage_key is not None
+            or (self.cache_policy is not None and result_options.caches(self.cache_policy))
+        )
+        manner = result_options.manner(
+            self.persist_result, self.result_storage, self.result_serializer, has_key=has_key
+        )
+        object.__setattr__(self, "results", manner)
 
     def updated(self, **given: Any) -> Self:
         """A copy with `given` instead. Raises TypeError for an option that does not exist."""
         settled = _settled(given)
+        result_options.warn_of_contradictions(self.name, settled)
         if "retry_delay_seconds" in settled:
             count = settled.get("retries", self.retries) or 0
             settled["retry_delay_seconds"] = checked_delays(settled["retry_delay_seconds"], count)
@@ -84,6 +125,10 @@ class FlowKeywords(TypedDict, total=False):
     on_running: Iterable[hooks.Hook] | None
     on_cancellation: Iterable[hooks.Hook] | None
     on_crashed: Iterable[hooks.Hook] | None
+    persist_result: bool | None
+    result_storage: Any
+    result_serializer: Any
+    cache_result_in_memory: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +150,11 @@ class FlowOptions:
     on_running: tuple[hooks.Hook, ...] = ()
     on_cancellation: tuple[hooks.Hook, ...] = ()
     on_crashed: tuple[hooks.Hook, ...] = ()
+    persist_result: bool | None = None
+    result_storage: Any = None
+    result_serializer: Any = None
+    cache_result_in_memory: bool = True
+    results: Manner | None = field(init=False, default=None)
 
     def updated(self, **given: Any) -> Self:
         """A copy with `given` instead. Raises TypeError for an option that does not exist."""
@@ -120,6 +170,8 @@ class FlowOptions:
 
     def __post_init__(self) -> None:
         names.check(self.name)
+        manner = result_options.manner(self.persist_result, self.result_storage, self.result_serializer)
+        object.__setattr__(self, "results", manner)
 
 
 def _settled(given: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +221,9 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "retry_condition_fn": _condition,
     "timeout_seconds": timeouts.checked,
     "log_prints": _print_choice,
+    **result_options.CHECKS,
 }
-_HOOKS: Final = frozenset({"on_completion", "on_failure", "on_running", "on_cancellation", "on_crashed"})
+_HOOKS: Final = frozenset(
+    {"on_completion", "on_failure", "on_running", "on_cancellation", "on_crashed", "on_commit", "on_rollback"}
+)
 _NAMES: Final = frozenset({"task_run_name", "flow_run_name"})

@@ -7,12 +7,14 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from millstream import sessions
-from millstream_shared import envelopes, errors, records
+from millstream_shared import envelopes, errors, records, references
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record
+from millstream_shared.settings import get_settings
 from millstream_shared.states import State, StateType
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("millstream.recording")
 _LARGEST_BATCH = 500
+_SMALL: Final = 1024
+"""Bytes that are surely within the limit, which need not be looked up for them."""
 
 
 def flow_run_changed(flow_run: Any) -> None:
@@ -42,16 +46,76 @@ def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
 def run_finished(run: Any, state: State[Any]) -> None:
     """Record how a task run in this process ended; returns at once."""
     session = sessions.current()
-    session.recorder.add(run.run_id, record_of_task(run, state, worker=session.owner, attempt=1, with_value=False))
+    data = encoded(run, state, run.task_name, with_value=run.persists, is_needed=False).placed()
+    session.recorder.add(run.run_id, record_of_task(run, data, worker=session.owner, attempt=1))
 
 
-def record_of_task(run: Any, state: State[Any], *, worker: str, attempt: int, with_value: bool = True) -> bytes:
-    """The stored form of a task run in `state`.
+def run_rolled_back(run_id: str, message: str) -> None:
+    """Record that a completed run was undone. It stays Completed, under the name RolledBack."""
+    session = sessions.current()
+    session.recorder.flush()
+    stored = session.store.records([run_id]).get(run_id)
+    if stored is not None:
+        after = replace(records.decode(run_id, stored), state_name="RolledBack", message=message)
+        session.store.amend(run_id, stored, after.encode())
 
-    A result that cannot be pickled makes the run Failed, with an UnpicklableResult; `with_value=False` leaves results
-    out, and keeps exceptions.
+
+class Encoded(NamedTuple):
+    """The state of a run, and its data as a record holds them."""
+
+    run: Any
+    name: str
+    state: State[Any]
+    kind: int = records.ABSENT
+    data: bytes | None = None
+    is_needed: bool = True
+
+    @property
+    def is_large(self) -> bool:
+        """Whether `placed` writes anything."""
+        return self.kind == records.VALUE and len(self.data or b"") > get_settings().largest_inline_bytes
+
+    def placed(self) -> "Encoded":
+        """The same, with a large value kept out of Redis; if that cannot be done, the run is Failed."""
+        if self.data is None or len(self.data) < _SMALL or not self.is_large:
+            return self
+        what = f"The result of {self.name!r}"
+        try:
+            reference = references.place_large(what, self.run.run_id, self.data, get_settings())
+        except errors.MillstreamError as failure:
+            return _refused(self, failure)
+        return self._replace(kind=records.REFERENCE, data=reference.encode()) if reference else self
+
+
+def encoded(run: Any, state: State[Any], name: str, *, with_value: bool = True, is_needed: bool = True) -> Encoded:
+    """The state of a run of the task or flow `name`, with its data pickled.
+
+    A value that cannot be pickled makes the run Failed, with an UnpicklableResult; one that is not needed, as whoever
+    wants it has it in memory, is left out instead. So are all values without `with_value`; exceptions are kept.
     """
-    state, kind, data = _encoded(state, run.task_name, with_value)
+    if not with_value and not (isinstance(state.held, BaseException) and state.type is not StateType.COMPLETED):
+        return Encoded(run, name, state)
+    try:
+        return Encoded(run, name, state, *records.encode_data(state), is_needed)
+    except Exception as failure:
+        refused = errors.UnpicklableResult(name, f"{type(failure).__name__}: {failure}")
+        refused.__cause__ = failure
+        return _refused(Encoded(run, name, state, is_needed=is_needed), refused)
+
+
+def _refused(what: Encoded, failure: errors.MillstreamError) -> Encoded:
+    if not what.is_needed:
+        _logger.warning("The result of run %r is not stored: %s", what.run.name, failure)
+        return Encoded(what.run, what.name, what.state)
+    state = what.state
+    failed: State[Any] = State(StateType.FAILED, message=str(failure), data=failure, timestamp=state.timestamp)
+    return Encoded(what.run, what.name, failed, *records.encode_data(failed))
+
+
+def record_of_task(run: Any, given: State[Any] | Encoded, *, worker: str, attempt: int) -> bytes:
+    """The stored form of a task run in a state."""
+    data = encoded(run, given, run.task_name).placed() if isinstance(given, State) else given
+    state = data.state
     return Record(
         run_id=run.run_id,
         kind="task",
@@ -68,14 +132,14 @@ def record_of_task(run: Any, state: State[Any], *, worker: str, attempt: int, wi
         created=run.created,
         started=run.started,
         ended=None if state.type is StateType.SCHEDULED else run.ended or state.timestamp,
-        data_kind=kind,
-        data=data,
+        data_kind=data.kind,
+        data=data.data,
     ).encode()
 
 
 def record_of_flow(run: Any, state: State[Any]) -> bytes:
-    """The stored form of a flow run in `state`; its value stays in the process that called it."""
-    state, kind, data = _encoded(state, run.flow_name, with_value=False)
+    """The stored form of a flow run in `state`; its value stays in the process that called it, unless it persists."""
+    data = encoded(run, state, run.flow_name, with_value=run.persists, is_needed=False).placed()
     return Record(
         run_id=run.run_id,
         kind="flow",
@@ -92,8 +156,8 @@ def record_of_flow(run: Any, state: State[Any]) -> bytes:
         created=run.created,
         started=run.started,
         ended=run.ended,
-        data_kind=kind,
-        data=data,
+        data_kind=data.kind,
+        data=data.data,
     ).encode()
 
 
@@ -125,18 +189,6 @@ def record_of_queued(run_id: str, payload: bytes) -> Record:
         data_kind=records.ABSENT,
         data=None,
     )
-
-
-def _encoded(state: State[Any], name: str, with_value: bool) -> tuple[State[Any], int, bytes | None]:
-    if not with_value and not (isinstance(state.data, BaseException) and state.type is not StateType.COMPLETED):
-        return state, records.ABSENT, None
-    try:
-        return state, *records.encode_data(state)
-    except Exception as failure:
-        refused = errors.UnpicklableResult(name, f"{type(failure).__name__}: {failure}")
-        refused.__cause__ = failure
-        failed: State[Any] = State(StateType.FAILED, message=str(refused), data=refused, timestamp=state.timestamp)
-        return failed, *records.encode_data(failed)
 
 
 class Recorder:

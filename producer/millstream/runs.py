@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class TaskRun:
     """One run of a task. Ids are 32 hex digits, times unix seconds.
 
-    `run_count` counts how often it was begun, `tries` how often its function failed and may be called again.
+    `run_count` counts how often it was begun, `tries` how often its function failed and may be called again. `persists`
+    says whether its result is stored wherever it is executed.
     """
 
     run_id: str
@@ -34,6 +35,7 @@ class TaskRun:
     created: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None
+    persists: bool = False
 
     @property
     def id(self) -> uuid.UUID:
@@ -58,6 +60,7 @@ class FlowRun:
     created: float = field(default_factory=time.time)
     started: float | None = None
     ended: float | None = None
+    persists: bool = False
 
     @property
     def id(self) -> uuid.UUID:

@@ -1,22 +1,31 @@
 """Tasks: functions whose calls are runs, and can be handed to a task runner to run beside each other."""
 
 from collections.abc import Callable, Coroutine
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from millstream import context, dependencies, engine, functions
+from millstream import context, dependencies, engine, functions, result_options
 from millstream.futures import Future, FutureList
 from millstream.names import Template
 from millstream.options import TaskKeywords, TaskOptions
+from millstream.retries import exponential_backoff as exponential_backoff
 from millstream.runners.base import TaskRunner
 from millstream.utilities.annotations import unmapped
 from millstream_shared import errors, states
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State
 
+if TYPE_CHECKING:
+    from millstream.cache_policies import CachePolicy, task_input_hash
+    from millstream.transactions import TransactionHook
+
+__all__ = ["Task", "exponential_backoff", "task", "task_input_hash"]
+
 P = ParamSpec("P")
 Rest = ParamSpec("Rest")
 R = TypeVar("R", covariant=True)
 T = TypeVar("T")
+TH = TypeVar("TH", bound="TransactionHook")
 
 
 class Task(functions.Function[P, R, TaskOptions]):
@@ -28,15 +37,34 @@ class Task(functions.Function[P, R, TaskOptions]):
 
     tags = functions.option[frozenset[str]]()
     queue = functions.option["str | None"]()
-    task_run_name = functions.option["Template | None"]()
+    task_run_name = functions.option[Template | None]()
     retry_jitter_factor = functions.option["float | None"]()
     retry_condition_fn = functions.option["Callable[..., Any] | None"]()
+    cache_key_fn = functions.option[Callable[..., str | None] | None]()
+    cache_expiration = functions.option[timedelta | float | None]()
+    refresh_cache = functions.option["bool | None"]()
+    result_storage_key = functions.option["str | None"]()
+    on_commit_hooks = functions.option["tuple[TransactionHook, ...]"]("on_commit")
+    on_rollback_hooks = functions.option["tuple[TransactionHook, ...]"]("on_rollback")
 
     @property
     def retries(self) -> int:
         """How often the task is tried again when it failed; default: as the settings say."""
         given = self.options.retries
         return get_settings().task_default_retries if given is None else given
+
+    @property
+    def cache_policy(self) -> "CachePolicy":
+        """What makes two runs the same; it counts when results are persisted."""
+        return result_options.policy_of(self.options)
+
+    def on_commit(self, hook: TH) -> TH:
+        """Have `hook(transaction)` called when the transaction in which a run completed commits."""
+        return self._with_hook("on_commit", hook)
+
+    def on_rollback(self, hook: TH) -> TH:
+        """Have `hook(transaction)` called when the transaction in which a run completed is rolled back."""
+        return self._with_hook("on_rollback", hook)
 
     def with_options(self, **given: Unpack[TaskKeywords]) -> "Task[P, R]":
         """A copy with other options; those not given stay. Tags replace the old ones."""
@@ -180,6 +208,13 @@ def task(fn: Any = None, /, **given: Unpack[TaskKeywords]) -> Any:
     `timeout_seconds` (none): a run that takes longer is interrupted and Failed, named `TimedOut`; retries apply.
     `log_prints` (as around it): what the task prints goes to its log.
     `on_completion`, `on_failure`, `on_running`: lists of functions `hook(task, run, state)`.
+    `persist_result` (as around it): the result is stored also where it is not needed to hand it over; then it is cached
+    as `cache_policy` (DEFAULT) or `cache_key_fn(context, parameters)` say, for `cache_expiration` (the retention), a
+    timedelta or seconds; with `refresh_cache` it is computed anew. `result_storage` is a folder, an fsspec URL or an
+    object with `read_path` and `write_path`; `result_serializer` a name such as "json", a class or an instance;
+    `result_storage_key` a text with `{parameters[name]}` in it, under which the result can be found. Each of these
+    turns `persist_result` on. With `cache_result_in_memory` false the result is read from there when it is asked for.
+    `on_commit`, `on_rollback`: lists of functions `hook(transaction)`, see `millstream.transactions`.
 
     Raises TypeError or ValueError for what an option does not take and for what is not callable,
     ReservedArgumentError for a function with a parameter `return_state` or `wait_for`.
@@ -191,3 +226,12 @@ def task(fn: Any = None, /, **given: Unpack[TaskKeywords]) -> Any:
         return Task(fn, **given)
 
     return decorate
+
+
+def __getattr__(name: str) -> Any:
+    # Slow to import, and used by few.
+    if name == "task_input_hash":
+        from millstream.cache_policies import task_input_hash
+
+        return task_input_hash
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -239,6 +239,10 @@ class Store:
             refused += [name.decode() for name in self._run("record", args)]
         return refused
 
+    def amend(self, run_id: str, before: bytes, after: bytes) -> bool:
+        """Replace the record of a run that has completed by one that says more of it; False if it is not `before`."""
+        return bool(self._run("amend", [run_id, before, after]))
+
     def records(self, run_ids: Sequence[str]) -> dict[str, bytes]:
         """The stored records of those runs that have one, by run id."""
         by_tree: dict[str, list[str]] = {}
