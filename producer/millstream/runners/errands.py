@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from millstream import arguments, context, engine, outcomes, recording, run_logging
+from millstream import arguments, context, engine, outcomes, printing, recording, run_logging
 from millstream.context import FlowRunContext
 from millstream.runners import homebound, nesting
 from millstream.runners.base import TaskRunner
@@ -41,13 +41,15 @@ class Scene:
     """Where the runs of one batch stand, as far as it reaches into another process.
 
     `flow_run` has as its tags those that go on to what the runs submit themselves. `home` marks the process that all
-    begins in, `logging_level` is the one that was set there (0: none).
+    begins in, `logging_level` is the one that was set there (0: none). `log_prints` holds for tasks that do not say
+    otherwise.
     """
 
     flow_run: FlowRun | None
     depth: int
     home: str
     logging_level: int
+    log_prints: bool = False
 
     @classmethod
     def here(cls) -> "Scene":
@@ -63,8 +65,9 @@ class Scene:
                 parent_task_run_id=known.parent_task_run_id,
                 parent_flow_run_id=known.parent_flow_run_id,
                 tags=context.current_tags(),
+                run_count=known.run_count,
             )
-        return cls(flow_run, nesting.depth() + 1, _process_mark, _logger.level)
+        return cls(flow_run, nesting.depth() + 1, _process_mark, _logger.level, printing.are_logged())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,8 @@ def _executed(errand: Errand, runners: Runners) -> State[Any]:
         run.parameters, _ = values.loads(errand.arguments)
         with ExitStack() as around:
             around.enter_context(nesting.entered(errand.scene.depth))
+            if errand.scene.log_prints:
+                around.enter_context(printing.logged(True))
             if errand.scene.flow_run is not None:
                 runner = around.enter_context(runners())
                 around.enter_context(FlowRunContext(None, errand.scene.flow_run, runner))
