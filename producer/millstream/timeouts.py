@@ -8,9 +8,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 R = TypeVar("R")
+
+_ALARM: Final = getattr(signal, "SIGRTMAX", signal.SIGALRM)
+"""Breaks a blocking call of the main thread. Where there are real-time signals, one that programs hardly ever use."""
 
 
 class TimeLimitExceeded(TimeoutError):
@@ -80,7 +83,7 @@ class _Limit:
             self.fired = True
             if self._is_main:
                 _fired.append(self)
-                signal.pthread_kill(self._thread, signal.SIGALRM)
+                signal.pthread_kill(self._thread, _ALARM)
             else:
                 _raise_in(self._thread, Interrupt)
         self._firing = False
@@ -101,10 +104,10 @@ _fired: list[_Limit] = []
 
 
 def _takes_alarms() -> bool:
-    """Have SIGALRM interrupt the main thread, unless the program uses that signal for something of its own."""
-    handler = signal.getsignal(signal.SIGALRM)
+    """Have a signal interrupt the main thread, unless the program uses that signal for something of its own."""
+    handler = signal.getsignal(_ALARM)
     if handler in (signal.SIG_DFL, signal.SIG_IGN):
-        signal.signal(signal.SIGALRM, _on_alarm)
+        signal.signal(_ALARM, _on_alarm)
         return True
     return handler is _on_alarm
 

@@ -27,7 +27,7 @@ class Header:
 
     `function` is `module:qualname`, or `sha256:…` for a task that travels by value. `queue` is that of the flow's
     runner, empty for the default. `inherited_tags` go on to what the run submits itself. `depth` counts the task runs,
-    this one included, that it is nested in. `around` is what else of the place where the runs were submitted counts
+    this one included, that it is nested in. `log_prints` holds for tasks that do not say otherwise. `around` is what else of the place where the runs were submitted counts
     where they are executed, pickled; most have nothing of that.
     """
 
@@ -41,6 +41,8 @@ class Header:
     tags: tuple[str, ...]
     inherited_tags: tuple[str, ...]
     depth: int
+    flow_run_count: int = 1
+    log_prints: bool = False
     around: bytes | None = None
 
     def encode(self) -> bytes:

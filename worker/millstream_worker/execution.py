@@ -1,16 +1,18 @@
 """One run in a child process, from its payload to the record of how it ended."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from millstream import arguments, engine, recording, run_logging, sessions
+from millstream import arguments, engine, printing, recording, run_logging, sessions, surroundings
 from millstream.context import FlowRunContext
 from millstream.runners import nesting
 from millstream.runners.queue import QueueTaskRunner
 from millstream.runs import FlowRun, TaskRun
+from millstream.surroundings import RemoteFlowRun, Surroundings
 from millstream.tasks import Task
 from millstream_shared import envelopes, errors
 from millstream_shared.claims import Postponed
@@ -43,6 +45,7 @@ class Batch:
     task: Task[..., Any]
     flow_run: FlowRun
     task_runner: QueueTaskRunner
+    around: Surroundings
 
 
 class Executor:
@@ -64,7 +67,7 @@ class Executor:
                 state = engine.run_task(batch.task, task_run, task_run.parameters, wait_for, self._supervisor)
         except BaseException as failure:
             state = _stopped_by(task_run, failure)
-        return self._outcome(assignment, task_run, state)
+        return self._outcome(assignment, task_run, recording.encoded(task_run, state, task_run.task_name).placed())
 
     async def execute_async(self, assignment: Assignment) -> Outcome | Postponed:
         """Execute an async run on the running loop."""
@@ -77,7 +80,10 @@ class Executor:
                 )
         except BaseException as failure:
             state = _stopped_by(task_run, failure)
-        return self._outcome(assignment, task_run, state)
+        data = recording.encoded(task_run, state, task_run.task_name)
+        # What is large takes a while to write, which is not for this thread, as all other runs of the loop are in it.
+        data = (await asyncio.to_thread(data.placed)) if data.is_large else data
+        return self._outcome(assignment, task_run, data)
 
     def depth_of(self, assignment: Assignment) -> int:
         """The depth of a run; 0 if its payload cannot be read, which `execute` will report."""
@@ -104,8 +110,9 @@ class Executor:
                 self._batches.popitem(last=False)
         return envelope, batch
 
-    def _outcome(self, assignment: Assignment, task_run: TaskRun, state: State[Any]) -> Outcome | Postponed:
-        record = recording.record_of_task(task_run, state, worker=self._worker, attempt=assignment.attempt)
+    def _outcome(self, assignment: Assignment, task_run: TaskRun, data: recording.Encoded) -> Outcome | Postponed:
+        state = data.state
+        record = recording.record_of_task(task_run, data, worker=self._worker, attempt=assignment.attempt)
         if state.type is StateType.SCHEDULED:
             return Postponed(assignment.run_id, assignment.attempt, record, state.wait_seconds, task_run.tries)
         return assignment.run_id, assignment.attempt, record
@@ -118,21 +125,25 @@ def _entered(envelope: Envelope, batch: Batch, task_run: TaskRun) -> Generator[A
     task_run.parameters, wait_for = arguments.decode(envelope, upstream)
     with (
         nesting.entered(batch.header.depth),
-        FlowRunContext(flow=None, flow_run=batch.flow_run, task_runner=batch.task_runner),
+        printing.logged(True) if batch.header.log_prints else nullcontext(),
+        FlowRunContext(None, batch.flow_run, batch.task_runner, results=batch.around.results),
+        surroundings.entered(batch.around),
     ):
         yield wait_for
 
 
 def _new_batch(header: Header) -> Batch:
-    flow_run = FlowRun(
+    flow_run = RemoteFlowRun(
         run_id=header.flow_run_id,
         name=header.flow_run_name,
         flow_name=header.flow_name,
         tags=frozenset(header.inherited_tags),
+        run_count=header.flow_run_count,
     )
     runner = QueueTaskRunner(header.queue or None)
     runner.__enter__()
-    return Batch(header, loading.load_task(header.function), flow_run, runner)
+    around = surroundings.decode(header.around)
+    return Batch(header, loading.load_task(header.function), flow_run, runner, around)
 
 
 def _unopened(assignment: Assignment) -> TaskRun:

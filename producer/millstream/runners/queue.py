@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from millstream import arguments, context, sessions
+from millstream import arguments, context, printing, sessions, surroundings
 from millstream.arguments import Encoded
 from millstream.futures import Future
 from millstream.runners import nesting
@@ -91,7 +91,10 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         if flow_context is None:
             raise errors.MissingContextError(f"Task {task.name!r} was submitted outside of a flow run.")
         flow_run = flow_context.flow_run
-        self._flow_run_id = flow_run.run_id
+        if self._flow_run_id != flow_run.run_id:
+            self._flow_run_id = flow_run.run_id
+            if flow_context.flow is not None:
+                surroundings.share_parameters(session, flow_run)
         return Header(
             function=_function(session, task),
             task_name=task.name,
@@ -103,6 +106,9 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
             tags=tuple(sorted(task.tags | context.current_tags())),
             inherited_tags=tuple(sorted(context.current_tags())),
             depth=nesting.depth() + 1,
+            around=surroundings.Surroundings.here().encode(task.name),
+            flow_run_count=flow_run.run_count,
+            log_prints=printing.are_logged(),
         )
 
 
