@@ -1,10 +1,12 @@
 """What the tutorial's tests run on: each task runner in turn, over a real server and a real worker."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +27,7 @@ def _served() -> Iterator[str]:
     environment = os.environ | {
         "MILLSTREAM_REDIS_URL": server.url,
         "MILLSTREAM_LOGGING_LEVEL": "CRITICAL",
+        "MILLSTREAM_RESULT_STORAGE": str(server.folder / "results"),
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
     }
     worker = subprocess.Popen([sys.executable, "-m", "millstream_worker"], env=environment)
@@ -45,6 +48,17 @@ def _on_the_server(_served: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", _served)
     monkeypatch.setenv("MILLSTREAM_DEFAULT_TASK_RUNNER", "threads")
     settings.get_settings.cache_clear()
+
+
+@pytest.fixture
+def result_folder(_served: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where large results go, empty: the worker's storage, and in this test this process's too."""
+    folder = Path(_served.removeprefix("unix://")).with_name("results")
+    shutil.rmtree(folder, ignore_errors=True)
+    monkeypatch.setenv("MILLSTREAM_RESULT_STORAGE", str(folder))
+    settings.get_settings.cache_clear()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["queue", "threads", "sequential"])

@@ -1,0 +1,130 @@
+"""What of the place where runs are submitted counts where a worker executes them.
+
+That is how results are treated there, what is set in the transaction that is open there, and the flow run's parameters.
+The parameters are kept once for a flow run, and read by those that ask for them.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from millstream import context, sessions
+from millstream.result_options import Manner
+from millstream.runs import FlowRun
+from millstream_shared import errors, packing, references, values
+from millstream_shared.references import Reference
+from millstream_shared.settings import get_settings
+
+if TYPE_CHECKING:
+    from millstream.store_session import Session
+    from millstream_shared.kept import Kept
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """How results are treated (None: as by default), and what is set in the open transaction (None: there is none)."""
+
+    results: Manner | None = None
+    transaction: dict[str, Any] | None = None
+
+    @classmethod
+    def here(cls) -> "Surroundings":
+        """Those of the code that is going on."""
+        if context.transaction.get() is None:
+            return cls(context.inherited_results())
+        from millstream import transaction_runs  # what it needs is slow to import
+
+        return cls(context.inherited_results(), transaction_runs.visible_data())
+
+    def encode(self, task_name: str) -> bytes | None:
+        """As bytes; None for what most have: nothing. Raises UnpicklableArgument for a storage that cannot be sent."""
+        if self.transaction is None and self.results in (None, Manner()):
+            return None
+        try:
+            return values.dumps(self)
+        except Exception as failure:
+            raise errors.UnpicklableArgument(task_name, "result_storage", str(failure)) from failure
+
+
+NOTHING = Surroundings()
+
+
+def decode(encoded: bytes | None) -> Surroundings:
+    """What was encoded."""
+    return NOTHING if encoded is None else values.loads(encoded)
+
+
+@contextmanager
+def entered(around: Surroundings) -> Generator[None]:
+    """Within, a run is part of the transaction that it was submitted in, as far as that reaches."""
+    if around.transaction is None:
+        yield
+        return
+    from millstream.transaction_runs import Outpost
+
+    token = context.transaction.set(Outpost(dict(around.transaction)))
+    try:
+        yield
+    finally:
+        context.transaction.reset(token)
+
+
+# --- parameters of the flow run ---------------------------------------------------------------------------------------
+
+
+def share_parameters(session: "Session", flow_run: FlowRun) -> None:
+    """Keep the parameters of a flow run where the workers find them that execute its tasks."""
+    if flow_run.parameters:
+        _kept(session).put_parameters(flow_run.run_id, _encoded(flow_run))
+
+
+def _encoded(flow_run: FlowRun) -> bytes:
+    from millstream_shared.kept import UNSENDABLE
+
+    try:
+        body = values.dumps(flow_run.parameters)
+        name = f"parameters-{flow_run.run_id}"
+        placed = references.place_large("The parameters of the flow run", name, body, get_settings())
+    except Exception:
+        # That is no reason to fail: most tasks do not ask for them. Those that do are told.
+        return UNSENDABLE
+    return packing.pack([placed is not None, placed.encode() if placed else body])
+
+
+class RemoteFlowRun(FlowRun):
+    """A flow run of another process. Its parameters are read from the store when they are asked for.
+
+    Reading them raises UnpicklableArgument for parameters that cannot be sent, MissingResult or RedisUnavailable.
+    """
+
+    __slots__ = ("_parameters",)
+
+    @property
+    def parameters(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The flow's parameters; an empty dictionary if it has none."""
+        if self._parameters is None:
+            self._parameters = _read_parameters(self)
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, value: dict[str, Any]) -> None:
+        self._parameters: dict[str, Any] | None = value or None
+
+
+def _read_parameters(flow_run: FlowRun) -> dict[str, Any]:
+    from millstream_shared.kept import UNSENDABLE
+
+    stored = _kept(sessions.current()).parameters(flow_run.run_id)
+    if stored is None:
+        return {}
+    if stored == UNSENDABLE:
+        raise errors.UnpicklableArgument(flow_run.flow_name, "parameters", "they were needed in a worker")
+    is_elsewhere, data = packing.unpack(stored)
+    return values.loads(Reference.decode(data).read() if is_elsewhere else data)
+
+
+def _kept(session: "Session") -> "Kept":
+    from millstream_shared.kept import Kept  # brings the Redis client
+
+    return Kept(session.store)
