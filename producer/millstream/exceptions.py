@@ -2,6 +2,7 @@
 
 from millstream_shared.errors import (
     CancelledRun,
+    ConcurrencySlotAcquisitionError,
     ConfigurationError,
     CrashedRun,
     FailedRun,
@@ -14,6 +15,8 @@ from millstream_shared.errors import (
     MissingContextError,
     MissingResult,
     NoWorker,
+    ObjectAlreadyExists,
+    ObjectNotFound,
     ParameterBindError,
     ParameterTypeError,
     PausedRun,
@@ -37,6 +40,7 @@ from millstream_shared.errors import (
 
 __all__ = [
     "CancelledRun",
+    "ConcurrencySlotAcquisitionError",
     "ConfigurationError",
     "CrashedRun",
     "FailedRun",
@@ -49,6 +53,8 @@ __all__ = [
     "MissingContextError",
     "MissingResult",
     "NoWorker",
+    "ObjectAlreadyExists",
+    "ObjectNotFound",
     "ParameterBindError",
     "ParameterTypeError",
     "PausedRun",

@@ -9,8 +9,10 @@ from millstream import withdrawals
 from millstream.futures import Future
 from millstream.local_workers import LocalWorkers
 from millstream.recording import Recorder
+from millstream.slots import Slots
 from millstream.watching import Watcher
-from millstream_shared import ids, records
+from millstream_shared import ids, limits, records, references
+from millstream_shared.kept import Kept
 from millstream_shared.states import Pending, Running, State
 from millstream_shared.store import Store
 
@@ -30,8 +32,10 @@ class Session:
         self.owner = ids.new_owner_id("client")
         store.ping()
         store.take_lease(self.owner)
+        references.set_key_reader(Kept(store).get_key)
         self.recorder = Recorder(store, self.owner)
-        self.watcher = Watcher(store, self.owner, self._attend_queues)
+        self.slots = Slots(store, self.owner)
+        self.watcher = Watcher(store, self.owner, self._attend_queues, self.slots)
         self._local_workers = LocalWorkers(store) if is_local else None
         self._queues: set[str] = set()
         self._warn_at: dict[str, float] = {}
@@ -90,6 +94,8 @@ class Session:
         found = self.store.look([run_id])[run_id]
         if isinstance(found, bytes):
             return _state_of(run_id, found)
+        if found and found.startswith("awaits "):
+            return limits.awaiting(found.removeprefix("awaits "))
         return Running() if found == "started" else Pending()
 
     def _attend_queues(self) -> None:

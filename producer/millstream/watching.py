@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from millstream.futures import Future
+from millstream.slots import Slots
 from millstream_shared import connections, errors, records
 from millstream_shared.states import Crashed, State
 from millstream_shared.store import Store
@@ -23,12 +24,13 @@ class Watcher:
 
     Settling a run puts its id into the inbox of the process that submitted it; that wakes this thread. The record is
     the truth: when the inbox has been silent for a second, and then every five, the thread looks at all outstanding
-    runs, so a lost notification costs time only.
+    runs, so a lost notification costs time only. Notes on slots of concurrency limits come by the same way.
     """
 
-    def __init__(self, store: Store, owner: str, every_second: Callable[[], None]) -> None:
+    def __init__(self, store: Store, owner: str, every_second: Callable[[], None], slots: Slots) -> None:
         self._store = store
         self._owner = owner
+        self._slots = slots
         self._every_second = every_second
         self._futures: dict[str, list[Future[Any]]] = {}
         self._missing: set[str] = set()
@@ -81,7 +83,10 @@ class Watcher:
     def _turn(self) -> None:
         ended = self._store.next_finished(self._owner, _WAIT)
         if ended:
+            if self._slots.is_waiting:
+                self._slots.hear(ended)
             self._deliver(ended)
+        self._slots.tend()
         now = time.monotonic()
         if now >= self._renew_at:
             self._renew_at = now + self._store.settings.heartbeat_seconds

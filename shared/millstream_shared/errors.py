@@ -11,6 +11,9 @@
     |  |- MissingContextError         (RuntimeError) called outside of a run
     |  |- InvalidNameError            (ValueError) a name with characters that are not allowed
     |  |- ConfigurationError          settings or options that contradict each other
+    |  |- ObjectNotFound              there is nothing of that name
+    |  |- ObjectAlreadyExists         there is something of that name
+    |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
     |  |- SerializationError          (TypeError) a value that its serializer cannot write or read
     |  `- PayloadTooLarge             (ValueError) arguments or a result over the size limit
@@ -36,7 +39,7 @@
 All of them survive pickling with their fields, because they cross processes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 
@@ -106,6 +109,22 @@ class InvalidNameError(UsageError, ValueError):
 
 class ConfigurationError(UsageError):
     """Settings or options contradict each other."""
+
+
+class ObjectNotFound(UsageError):
+    """Something is referred to by a name that nothing has."""
+
+
+class ObjectAlreadyExists(UsageError):
+    """Something is to be made under a name that is taken."""
+
+
+class ConcurrencySlotAcquisitionError(UsageError):
+    """Slots of concurrency limits cannot be had, however long one waits, or were lost. `names` are the limits."""
+
+    def __init__(self, names: Sequence[str], reason: str) -> None:
+        self.names, self.reason = tuple(names), reason
+        super().__init__(f"No slots of {', '.join(map(repr, names))}: {reason}.")
 
 
 class UnpicklableArgument(UsageError, TypeError):

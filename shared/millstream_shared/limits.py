@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from millstream_shared import states
+from millstream_shared import errors, states
 from millstream_shared.states import State
 
 _TAG = "tag:"
+_LONGEST_NAME = 400
 _MOST_AT_ONCE = 500
 _MOST_PARTS = 10_000
 
@@ -22,9 +23,22 @@ def is_of_tag(name: str) -> bool:
     return name.startswith(_TAG)
 
 
+def is_name(name: object) -> bool:
+    """Whether a limit can be called so: some text without line breaks."""
+    return isinstance(name, str) and bool(name.strip()) and "\n" not in name and len(name) <= _LONGEST_NAME
+
+
+def check_name(name: object) -> None:
+    """Raise InvalidNameError for what no limit can be called."""
+    if not is_name(name):
+        raise errors.InvalidNameError(
+            f"The name of a concurrency limit is one line of at most {_LONGEST_NAME} characters; got {name!r}."
+        )
+
+
 def join_tags(tags: Iterable[str]) -> str:
     """The tags of a run, in the form in which the scripts read them; those that no limit can have are left out."""
-    return "\n".join(sorted(tag for tag in tags if tag and "\n" not in tag))
+    return "\n".join(sorted(tag for tag in tags if is_name(tag)))
 
 
 def aborted(name: str) -> State[Any]:
@@ -104,7 +118,8 @@ class Answer:
 
     `waits`: it stands in line. `full`: it could not be had at once. `never`: more was asked for than there are slots.
     `missing`: there is no such limit, and there had to be. `late`: it would have taken too long. `steady`: the slots of
-    this limit do not come back with time. `missing` and `decaying` name limits of which no slot was taken.
+    this limit do not come back with time. `missing` and `decaying` name limits of which no slot was taken; `holds` says
+    whether any was, which has to be given back.
     """
 
     verdict: Verdict
@@ -112,6 +127,7 @@ class Answer:
     seconds: float = 0.0
     missing: tuple[str, ...] = ()
     decaying: tuple[str, ...] = ()
+    holds: bool = False
 
 
 class Limits:
@@ -187,8 +203,10 @@ class Limits:
         lease = round(lease_seconds * 1000)
         flags = "1" if strict else "", "1" if may_wait else ""
         shown = " ".join(label.split()) or "?"
-        verdict, about, missing, decaying = self._script("acquire", owner, id, occupy, lease, shown, *flags, *names)
-        return Answer(verdict.decode(), about.decode(), 0.0, _names(missing), _names(decaying))
+        verdict, about, missing, decaying, holds = self._script(
+            "acquire", owner, id, occupy, lease, shown, *flags, *names
+        )
+        return Answer(verdict.decode(), about.decode(), 0.0, _names(missing), _names(decaying), bool(holds))
 
     def free(self, owner: str, ids: Sequence[str]) -> None:
         """Give back what these hold, or take them out of the line."""

@@ -193,9 +193,10 @@ local function call_code(id, owner, name)
   end
   redis.call('ZREM', line, member)
   redis.call('HDEL', 'ms:holds:' .. owner, id)
-  if taken and #taken > 0 then hold(owner, id, wanted, taken) end
+  local holds = taken and #taken > 0
+  if holds then hold(owner, id, wanted, taken) end
   notes[owner] = notes[owner] or {}
-  table.insert(notes[owner], id .. 'slot')
+  table.insert(notes[owner], id .. (holds and 'slot' or 'none'))
 end
 
 -- Calls up those at the head of a line for as long as there is room. Nobody overtakes one who needs more than is free.
