@@ -27,8 +27,8 @@ class Flow(functions.Function[P, R, FlowOptions]):
 
     flow_run_name = functions.option["names.Template | None"]()
     should_validate_parameters = functions.option[bool]("validate_parameters")
-    on_cancellation_hooks = functions.option["tuple[Hook, ...]"]("on_cancellation")
-    on_crashed_hooks = functions.option["tuple[Hook, ...]"]("on_crashed")
+    on_cancellation_hooks = functions.option[tuple[Hook, ...]]("on_cancellation")
+    on_crashed_hooks = functions.option[tuple[Hook, ...]]("on_crashed")
 
     @property
     def retries(self) -> int:

@@ -55,9 +55,9 @@ class Function(Generic[P, R, Options]):
     result_storage = option[Any]()
     result_serializer = option[Any]()
     cache_result_in_memory = option[bool]()
-    on_completion_hooks = option["tuple[Hook, ...]"]("on_completion")
-    on_failure_hooks = option["tuple[Hook, ...]"]("on_failure")
-    on_running_hooks = option["tuple[Hook, ...]"]("on_running")
+    on_completion_hooks = option[tuple[Hook, ...]]("on_completion")
+    on_failure_hooks = option[tuple[Hook, ...]]("on_failure")
+    on_running_hooks = option[tuple[Hook, ...]]("on_running")
 
     def __init__(self, fn: Callable[P, R], options: Options) -> None:
         self._kind = _method_kind(fn)

@@ -101,14 +101,14 @@ class RemoteFlowRun(FlowRun):
     __slots__ = ("_parameters",)
 
     @property
-    def parameters(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def parameters(self) -> dict[str, Any]:
         """The flow's parameters; an empty dictionary if it has none."""
         if self._parameters is None:
             self._parameters = _read_parameters(self)
         return self._parameters
 
     @parameters.setter
-    def parameters(self, value: dict[str, Any]) -> None:
+    def parameters(self, value: dict[str, Any]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         self._parameters: dict[str, Any] | None = value or None
 
 
