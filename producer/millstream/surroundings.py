@@ -101,7 +101,7 @@ class RemoteFlowRun(FlowRun):
     __slots__ = ("_parameters",)
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The flow's parameters; an empty dictionary if it has none."""
         if self._parameters is None:
             self._parameters = _read_parameters(self)

@@ -11,8 +11,10 @@ from millstream.cache_policies import FLOW_PARAMETERS, INPUTS, NO_CACHE, RUN_ID,
 
 policies = st.recursive(
     st.sampled_from((INPUTS, TASK_SOURCE, FLOW_PARAMETERS, RUN_ID, NO_CACHE)),
-    lambda inner: st.builds(lambda one, other: one + other, inner, inner)
-    | st.builds(lambda one, name: one - name, inner, st.sampled_from("xyz")),
+    lambda inner: (
+        st.builds(lambda one, other: one + other, inner, inner)
+        | st.builds(lambda one, name: one - name, inner, st.sampled_from("xyz"))
+    ),
     max_leaves=6,
 )
 atoms = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary()

@@ -48,9 +48,8 @@ class Worker:
         """Execute the next `count` runs, waiting for each."""
         for _ in range(count):
             claims = eventually(lambda: self.store.claim("w", ["default"], sync_slots=1, async_slots=1).runs)
-            self.store.settle(
-                "w", [self.executor.execute(Assignment(c.run_id, c.attempt, False, 0, c.tries, c.payload)) for c in claims]
-            )
+            assigned = [Assignment(c.run_id, c.attempt, False, c.crashes, c.tries, c.payload) for c in claims]
+            self.store.settle("w", [self.executor.execute(assignment) for assignment in assigned])
 
     def close(self) -> None:
         self.store.end_lease("w")
