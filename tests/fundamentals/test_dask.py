@@ -33,7 +33,7 @@ def scheduler() -> str:
 
 def make_cluster(**options: Any) -> Any:
     return distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, **options
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", **options
     )
 
 
@@ -71,7 +71,7 @@ def test_a_cluster_that_is_given_is_used_and_left() -> None:
 def test_a_cluster_can_adapt() -> None:
     """Within the limits that are given: here it begins without any worker."""
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address="127.0.0.1:0") as cluster,
         DaskTaskRunner(cluster=cluster, adapt_kwargs={"maximum": 1}) as runner,
     ):
         assert runner.submit(double, {"x": 1}).result() == 2

@@ -27,7 +27,7 @@ def dask_address(_served: str) -> Iterator[str]:
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         silence_logs=60,
         scheduler_kwargs={"allowed_failures": 0},
         env={"MILLSTREAM_REDIS_URL": _served, "MILLSTREAM_LOGGING_LEVEL": "CRITICAL"},
@@ -105,6 +105,14 @@ def a_lock() -> object:
 @task
 def kind(x: object) -> str:
     return type(x).__name__
+
+
+@task(retries=2, retry_delay_seconds=0.01, timeout_seconds=30)
+def third_time_lucky() -> tuple[int, int]:
+    run = TaskRunContext.get().task_run
+    if run.run_count < 3:
+        raise ValueError("not yet")
+    return run.run_count, os.getpid()
 
 
 @flow
@@ -274,6 +282,13 @@ def test_a_run_whose_process_dies_is_crashed(runner: TaskRunner, how: str) -> No
     assert results == [2 * x for x in range(6)] * 2
     with pytest.raises(CrashedRun, match="was lost: it"):
         crashed.result()
+
+
+def test_a_run_is_tried_again_where_it_is(runner: TaskRunner) -> None:
+    """After its delay, for which the process waits."""
+    count, process = run(runner, lambda: third_time_lucky.submit().result())
+    assert count == 3
+    assert process != HERE
 
 
 def test_an_exit_ends_the_run_only(runner: TaskRunner) -> None:

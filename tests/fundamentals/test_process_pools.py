@@ -1,5 +1,6 @@
 """Rules of ProcessPoolTaskRunner beside those of all runners that use other processes."""
 
+import logging
 import os
 import threading
 
@@ -23,6 +24,11 @@ def refuse() -> None:
 @task
 def given() -> list[object]:
     return _given
+
+
+@task
+def tell() -> None:
+    print("so it goes")
 
 
 @task
@@ -76,6 +82,26 @@ def test_an_initializer_that_fails_crashes_the_runs() -> None:
     error = looking()
     assert isinstance(error, CrashedRun)
     assert "its initializer failed: ValueError: not today" in str(error)
+
+
+def test_prints_are_logged_where_the_flow_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    """In the process that prints; what it writes is seen on the standard error of all."""
+
+    @flow(task_runner=ProcessPoolTaskRunner(1), log_prints=True)
+    def telling() -> None:
+        tell.submit().wait()
+
+    logger = logging.getLogger("millstream")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        telling()
+    finally:
+        logger.setLevel(before)
+    told = capfd.readouterr()
+    assert "INFO    | Task run 'tell-" in told.err
+    assert " - so it goes\n" in told.err
+    assert told.out == ""
 
 
 def test_bad_configuration_is_refused_at_once() -> None:

@@ -10,7 +10,9 @@ from millstream.runners import guards, libraries
 from millstream.runners.dask_clients import ClusterTaskRunner
 
 _OWN_CLUSTER: dict[str, Any] = {
-    "dashboard_address": None,
+    # Free ports, that are reached from this machine only.
+    "dashboard_address": "127.0.0.1:0",
+    "worker_dashboard_address": "127.0.0.1:0",
     "silence_logs": logging.CRITICAL,
     # A run that was with a worker which died gets another try anyway, alone.
     "scheduler_kwargs": {"allowed_failures": 0},
@@ -20,7 +22,7 @@ _OWN_CLUSTER: dict[str, Any] = {
 class DaskTaskRunner(ClusterTaskRunner):
     """Runs on a Dask cluster, on copies of their arguments; what they submit themselves goes to the same cluster.
 
-    Without arguments, each flow run that submits anything gets a `LocalCluster` of its own, without dashboard, for as
+    Without arguments, each flow run that submits anything gets a `LocalCluster` of its own, on free ports, for as
     long as it lasts. `cluster_class` (a class, a function, or the name of one, `package.Class`) and `cluster_kwargs`
     make another one; `cluster` or `address` is one to connect to, which is left as it is. `adapt_kwargs` go to
     `cluster.adapt()`, `client_kwargs` to `distributed.Client`; to `performance_report_path` Dask's report is written,

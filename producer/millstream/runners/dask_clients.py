@@ -29,7 +29,7 @@ class ClusterTaskRunner(ElsewhereTaskRunner):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._sent: dict[Trip, Any] = {}
         self._waiting: deque[Load] = deque()
         self._suspects: deque[Load] = deque()
@@ -46,34 +46,50 @@ class ClusterTaskRunner(ElsewhereTaskRunner):
     def call_off(self, trips: Sequence[Trip]) -> None:
         """Have the cluster forget these; what a worker has begun it brings to an end, for nobody."""
         with self._lock:
-            futures = [self._sent[trip] for trip in trips if trip in self._sent]
+            futures = [future for trip in trips if (future := self._sent.get(trip)) is not None]
         if futures and self.client:
             self.client.cancel(futures, force=True)
 
     def _send_on(self) -> None:
-        with self._lock:
-            while self._waiting and not self._suspects and self._alone is None:
-                self._hand_over(*self._waiting.popleft())
-            if self._suspects and not self._sent:
-                trip, errand = self._suspects.popleft()
-                self._alone = trip
+        """Send what may be sent now."""
+        while (load := self._next()) is not None:
+            trip, errand = load
+            try:
                 self._hand_over(trip, errand)
+            except Exception as failure:
+                self._forget_sent(trip)
+                trip.lost(f"it was not reached: {type(failure).__name__}: {failure}")
+
+    def _next(self) -> Load | None:
+        with self._lock:
+            if self._alone is not None:
+                return None
+            if not self._suspects:
+                return self._take(self._waiting)
+            if self._sent:
+                return None
+            load = self._take(self._suspects)
+            self._alone = load[0] if load else None
+            return load
+
+    def _take(self, loads: deque[Load]) -> Load | None:
+        """The first that has not ended, which from now on counts as sent."""
+        while loads:
+            trip, errand = loads.popleft()
+            if not trip.has_ended:
+                self._sent[trip] = None
+                return trip, errand
+        return None
 
     def _hand_over(self, trip: Trip, errand: bytes) -> None:
-        if trip.has_ended:
-            self._forget_sent(trip)
-            return
-        try:
-            # Not the run's id: under a key that it knows, the scheduler gives the outcome that it has, a death too.
-            key = f"{trip.name}-{uuid.uuid4().hex}"
-            content = self.client.scatter(errand, hash=False) if len(errand) > _LARGE else errand
-            # What others wait for comes before what nobody has begun, so that trees are walked depth first.
-            future = self.client.submit(perform, content, key=key, pure=False, priority=trip.depth)
+        content = self.client.scatter(errand, hash=False) if len(errand) > _LARGE else errand
+        # Not the run's id: under a key that it knows, the scheduler gives the outcome that it has, a death too.
+        key = f"{trip.name}-{uuid.uuid4().hex}"
+        # What others wait for comes before what nobody has begun, so that trees are walked depth first.
+        future = self.client.submit(perform, content, key=key, pure=False, priority=trip.depth)
+        with self._lock:
             self._sent[trip] = future
-            future.add_done_callback(partial(self._returned, trip, errand))
-        except Exception as failure:
-            trip.lost(f"it was not reached: {type(failure).__name__}: {failure}")
-            self._forget_sent(trip)
+        future.add_done_callback(partial(self._returned, trip, errand))
 
     def _returned(self, trip: Trip, errand: bytes, future: Any) -> None:
         was_alone = self._forget_sent(trip)

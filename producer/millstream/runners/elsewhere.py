@@ -1,6 +1,7 @@
 """What runners have in common that execute runs in other processes: the home side of each run."""
 
 import contextvars
+import logging
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from millstream.runs import TaskRun
     from millstream.tasks import Task
 
+_logger = logging.getLogger("millstream.runners")
 _INTERRUPTED = "The flow run ended before this run did."
 
 
@@ -123,6 +125,8 @@ class Trip:
         runs.enter(self._run, state)
         try:
             self._context.run(self._record, state, outcome)
+        except Exception:
+            _logger.exception("The record of run %r could not be written", self._run.name)
         finally:
             self.future.complete(state)
             self._on_end(self)
@@ -179,16 +183,27 @@ class ElsewhereTaskRunner(TaskRunner[Future[Any]]):
         with self._trips_lock:
             self._trips.update(dict.fromkeys(trips))
         for trip in trips:
-            waiting.call_after(trip.upstream(), partial(self.send, trip))
+            waiting.call_after(trip.upstream(), partial(self._set_out, trip))
         return [trip.future for trip in trips]
+
+    def _set_out(self, trip: Trip) -> None:
+        try:
+            self.send(trip)
+        except Exception as failure:
+            trip.lost(f"it was not reached: {type(failure).__name__}: {failure}")
 
     def stop(self, abandon: bool) -> None:
         """End after all runs, or without those that have not ended."""
         if abandon:
             self._cancel(_INTERRUPTED)
-        while pending := self._open():
-            waiting.wait_for_all([trip.future for trip in pending])
-        self.close()
+        try:
+            while pending := self._open():
+                waiting.wait_for_all([trip.future for trip in pending])
+        except BaseException:
+            self._cancel(_INTERRUPTED)
+            raise
+        finally:
+            self.close()
 
     def _cancel(self, reason: str) -> None:
         # From the end, where those stand that wait for others: each is cancelled itself, and not for lack of inputs.

@@ -49,17 +49,27 @@ class ProcessPool:
         self._closed = False
 
     def put(self, trip: Trip) -> None:
-        """Have a run executed, after all that were put before."""
+        """Have a run executed, after all that were put before. Raises RuntimeError if there can be no thread for it."""
         with self._lock:
             if self._closed:
                 return
             self._trips.append(trip)
             self._trip_came.notify()
             if self._idle < len(self._trips) and len(self._threads) < self._limit:
-                name = f"millstream-process-{len(self._threads)}"
-                thread = threading.Thread(target=self._serve, name=name, daemon=True)
-                self._threads.add(thread)
-                thread.start()
+                self._start_thread()
+
+    def _start_thread(self) -> None:
+        name = f"millstream-process-{len(self._threads)}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._threads.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The system has no more threads to give. Those that there are will come to this run in their turn.
+            self._threads.discard(thread)
+            if not self._threads:
+                self._trips.clear()
+                raise
 
     def call_off(self, trips: Iterable[Trip]) -> None:
         """Kill the processes that execute these; others take their places when runs come."""

@@ -81,13 +81,9 @@ class RayTaskRunner(ElsewhereTaskRunner):
         errand = trip.pack()
         if errand is None:
             return
-        try:
-            reference = self._remote.options(name=trip.name).remote(errand)
-            self._sent[trip] = reference
-            reference.future().add_done_callback(partial(self._told, trip))
-        except Exception as failure:
-            self._sent.pop(trip, None)
-            trip.lost(f"it was not reached: {type(failure).__name__}: {failure}")
+        reference = self._remote.options(name=trip.name).remote(errand)
+        self._sent[trip] = reference
+        reference.future().add_done_callback(partial(self._told, trip))
 
     def call_off(self, trips: Sequence[Trip]) -> None:
         """End the processes that execute these."""
