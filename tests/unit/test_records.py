@@ -1,11 +1,17 @@
 """The stored form of a run: small, of a known layout, and honest about what cannot be decoded."""
 
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
-from millstream_shared import records, values
-from millstream_shared.errors import RemoteError, UnpicklableResult
+import pytest
+
+from millstream_shared import records, references, values
+from millstream_shared.errors import MissingResult, RemoteError, UnpicklableResult
 from millstream_shared.records import Record
+from millstream_shared.references import Stored
 from millstream_shared.states import Failed, State, StateType
+from millstream_shared.storages import Folder
 
 RUN_ID = "ab" * 16
 COMPLETED = Record(
@@ -78,3 +84,25 @@ def test_an_exception_of_a_class_that_is_unknown_here_is_told_in_words() -> None
     told = records.decode_exception(foreign)
     assert isinstance(told, RemoteError)
     assert "ValueError: so" in told.text
+
+
+def test_a_value_that_is_kept_elsewhere_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
+    """Not before: the state of a run can be told without it."""
+    reference = references.write(Folder(tmp_path), "a", values.dumps([1]))
+    kind, data = records.encode_data(State(StateType.COMPLETED, data=Stored(reference)))
+    state = records.decode(RUN_ID, replace(COMPLETED, data_kind=kind, data=data).encode()).state
+    again = records.decode(RUN_ID, replace(COMPLETED, data_kind=kind, data=data).encode()).state
+    assert state.data is state.data == again.data == [1]
+    assert state == again != Failed(data=[1])
+    (tmp_path / "a").unlink()
+    gone = pickle.loads(pickle.dumps(again))
+    assert gone.is_completed()
+    with pytest.raises(MissingResult, match=str(tmp_path)):
+        gone.result()
+
+
+def test_an_exception_that_holds_much_is_told_in_words() -> None:
+    """Redis is not the place for it."""
+    told = records.decode_data(*records.encode_data(Failed(data=ValueError("so", bytes(1_000_000)))))
+    assert isinstance(told, RemoteError)
+    assert len(told.text) <= 512 * 1024
