@@ -23,6 +23,7 @@ from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.paces import Pace
 from millstream_worker.rq_worker import RegisteredWorker
+from millstream_worker.sweeping import Sweeper
 
 _BELL_SECONDS = 1.0
 _ASYNC_ONLY_SECONDS = 0.1
@@ -59,6 +60,7 @@ class Worker:
         crew.grace_seconds = store.settings.timeout_grace_seconds
         self._bell = Bell(store, options.queues, _BELL_SECONDS)
         self._pace = Pace()
+        self._sweeper = Sweeper(store.settings)
         self._rq: RegisteredWorker | None = None
         self._may_have_work = True
         self._is_suspended = False
@@ -267,6 +269,7 @@ class Worker:
             unknown = self._store.held(self._name) - set(self._crew.in_flight)
             self._store.release(self._name, list(unknown))
         self._take_over_from_the_dead()
+        self._sweeper.sweep_if_due()
         assert self._rq is not None
         try:
             self._rq.beat(busy=not self._crew.is_idle, tally=self._pace.take_tally())
