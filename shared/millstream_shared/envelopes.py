@@ -10,8 +10,8 @@ check     CRC-32, or HMAC-SHA256 where a signing key is set
 import hmac
 import struct
 import zlib
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 from millstream_shared import errors, packing
 
@@ -46,14 +46,21 @@ class Header:
     around: bytes | None = None
 
     def encode(self) -> bytes:
-        fields = [getattr(self, name) for name in self.__slots__]
-        return packing.pack(fields if self.around is not None else fields[:-1])
+        values = [getattr(self, name) for name in self.__slots__]
+        # Every payload of the batch has these bytes: what is as in most, at their end, is left out.
+        while len(values) > _ALWAYS and values[-1] == _USUAL[len(values) - _ALWAYS - 1]:
+            values.pop()
+        return packing.pack(values)
 
     @classmethod
     def decode(cls, data: bytes) -> "Header":
-        fields: list[Any] = packing.unpack(data)
-        fields[7], fields[8] = tuple(fields[7]), tuple(fields[8])
-        return cls(*fields)
+        values: list[Any] = packing.unpack(data)
+        values[7], values[8] = tuple(values[7]), tuple(values[8])
+        return cls(*values)
+
+
+_ALWAYS: Final = 10
+_USUAL: Final = tuple(field.default for field in fields(Header)[_ALWAYS:])
 
 
 @dataclass(frozen=True, slots=True)

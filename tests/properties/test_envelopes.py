@@ -24,6 +24,8 @@ headers = st.builds(
     tags=tags,
     inherited_tags=tags,
     depth=st.integers(1, 10_000),
+    flow_run_count=st.integers(1, 3),
+    log_prints=st.booleans(),
     around=st.none() | st.binary(),
 )
 sealings = st.fixed_dictionaries(

@@ -9,6 +9,7 @@ from millstream_shared import errors
 
 MADE = [
     errors.ReservedArgumentError("fetch", "wait_for"),
+    errors.ConcurrencySlotAcquisitionError(["db", "api"], "no"),
     errors.UnpicklableArgument("fetch", "lock", "no"),
     errors.PayloadTooLarge("The argument 'x'", 5000, 400),
     errors.RunLost("ab"),
