@@ -59,7 +59,7 @@ def test_records_of_runs_within_travel_home(session: Recorder) -> None:
 
 def test_at_home_they_are_written_as_always(session: Recorder) -> None:
     """Where the process that executes is the one that asked."""
-    _, errand = pack(home=errands.Scene.here().home)
+    _, errand = pack(home=errands.Scene.here("outer").home)
     outcome = errands.Outcome.decode(errands.perform(errand))
     assert outcome.within == []
     assert len(session.added) == 3

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from millstream import dependencies, outcomes, recording, run_logging, runs, sessions, waiting
+from millstream import context, dependencies, outcomes, recording, run_logging, runs, sessions, surroundings, waiting
 from millstream.futures import Future
 from millstream.runners import errands
 from millstream.runners.base import TaskRunner
@@ -96,6 +96,7 @@ class Trip:
             outcome = Outcome.decode(data)
             record = records.decode(self._run.run_id, outcome.record)
             self._copy(record)
+            self._run.persists = outcome.persists
             state = record.state
         except Exception as error:
             outcome = None
@@ -151,6 +152,7 @@ class ElsewhereTaskRunner(TaskRunner[Future[Any]]):
     def __init__(self) -> None:
         self._trips: dict[Trip, None] = {}
         self._trips_lock = threading.Lock()
+        self._shares: str | None = None
 
     @abstractmethod
     def send(self, trip: Trip) -> None:
@@ -177,14 +179,23 @@ class ElsewhereTaskRunner(TaskRunner[Future[Any]]):
     ) -> list[Future[Any]]:
         """Send the runs away, each once its inputs are there."""
         self.get_ready()
-        scene = Scene.here()
+        self._share_parameters()
+        scene = Scene.here(task.name)
         definition = _Definition(task)
         trips = [Trip(run, scene, definition, wait_for, self._forget) for run in runs.new_task_runs(task, batch)]
         with self._trips_lock:
             self._trips.update(dict.fromkeys(trips))
+        _note_in_transaction(task, trips)
         for trip in trips:
             waiting.call_after(trip.upstream(), partial(self._set_out, trip))
         return [trip.future for trip in trips]
+
+    def _share_parameters(self) -> None:
+        """Have tasks that ask for the flow's parameters find them."""
+        found = context.FlowRunContext.get()
+        if found is not None and found.flow is not None and self._shares != found.flow_run.run_id:
+            self._shares = found.flow_run.run_id
+            surroundings.share_parameters(sessions.current(), found.flow_run)
 
     def _set_out(self, trip: Trip) -> None:
         try:
@@ -219,6 +230,16 @@ class ElsewhereTaskRunner(TaskRunner[Future[Any]]):
     def _forget(self, trip: Trip) -> None:
         with self._trips_lock:
             self._trips.pop(trip, None)
+
+
+def _note_in_transaction(task: "Task[..., Any]", trips: Sequence[Trip]) -> None:
+    """Have the runs begin to count when the transaction commits in which they are submitted, or be undone with it."""
+    transaction = context.transaction.get()
+    if transaction is not None:
+        from millstream.transaction_runs import RemoteRun  # what it needs is slow to import
+
+        for trip in trips:
+            transaction.add_child(RemoteRun(task, trip.future))
 
 
 class _Definition:

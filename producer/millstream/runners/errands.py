@@ -5,12 +5,12 @@ import functools
 import logging
 import os
 import uuid
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from millstream import arguments, context, engine, outcomes, printing, recording, run_logging
+from millstream import arguments, context, engine, outcomes, printing, recording, run_logging, surroundings
 from millstream.context import FlowRunContext
 from millstream.runners import homebound, nesting
 from millstream.runners.base import TaskRunner
@@ -42,7 +42,7 @@ class Scene:
 
     `flow_run` has as its tags those that go on to what the runs submit themselves. `home` marks the process that all
     begins in, `logging_level` is the one that was set there (0: none). `log_prints` holds for tasks that do not say
-    otherwise.
+    otherwise; `around` is what `surroundings` makes of the rest.
     """
 
     flow_run: FlowRun | None
@@ -50,10 +50,11 @@ class Scene:
     home: str
     logging_level: int
     log_prints: bool = False
+    around: bytes | None = None
 
     @classmethod
-    def here(cls) -> "Scene":
-        """That of the code that is going on."""
+    def here(cls, task_name: str) -> "Scene":
+        """That of the code that is going on. Raises UnpicklableArgument for a result storage that cannot be sent."""
         found = context.FlowRunContext.get()
         flow_run = None
         if found is not None:
@@ -67,7 +68,14 @@ class Scene:
                 tags=context.current_tags(),
                 run_count=known.run_count,
             )
-        return cls(flow_run, nesting.depth() + 1, _process_mark, _logger.level, printing.are_logged())
+        return cls(
+            flow_run=flow_run,
+            depth=nesting.depth() + 1,
+            home=_process_mark,
+            logging_level=_logger.level,
+            log_prints=printing.are_logged(),
+            around=surroundings.Surroundings.here().encode(task_name),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +90,22 @@ class Errand:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended elsewhere: its record, and those of the task runs within it, by run id."""
+    """How a run ended elsewhere: its record, and those of the task runs within it, by run id.
+
+    `persists` says whether the record at home is to have the value too.
+    """
 
     record: bytes
     within: list[tuple[str, bytes]]
+    persists: bool
 
     def encode(self) -> bytes:
-        return packing.pack([self.record, self.within])
+        return packing.pack([self.record, self.within, self.persists])
 
     @classmethod
     def decode(cls, data: bytes) -> "Outcome":
-        record, within = packing.unpack(data)
-        return cls(record, [(run_id, stored) for run_id, stored in within])
+        record, within, persists = packing.unpack(data)
+        return cls(record, [(run_id, stored) for run_id, stored in within], persists)
 
 
 # --- at home ----------------------------------------------------------------------------------------------------------
@@ -133,9 +145,11 @@ def perform(data: bytes, runners: Runners = ThreadPoolTaskRunner) -> bytes:
         _logger.setLevel(errand.scene.logging_level)
     with homebound.collecting(is_away) as collected:
         state = _executed(errand, runners)
-    record = recording.record_of_task(run, state, worker="", attempt=max(run.run_count, 1))
+    # However large: it goes straight to who asked for it.
+    told = recording.encoded(run, state, run.task_name)
+    record = recording.record_of_task(run, told, worker="", attempt=max(run.run_count, 1))
     within = [(run_id, stored) for run_id, stored in collected if run_id != run.run_id]
-    return Outcome(record, within).encode()
+    return Outcome(record, within, run.persists).encode()
 
 
 def _executed(errand: Errand, runners: Runners) -> State[Any]:
@@ -143,16 +157,34 @@ def _executed(errand: Errand, runners: Runners) -> State[Any]:
     try:
         task = _load_task(errand.task)
         run.parameters, _ = values.loads(errand.arguments)
-        with ExitStack() as around:
-            around.enter_context(nesting.entered(errand.scene.depth))
-            if errand.scene.log_prints:
-                around.enter_context(printing.logged(True))
-            if errand.scene.flow_run is not None:
-                runner = around.enter_context(runners())
-                around.enter_context(FlowRunContext(None, errand.scene.flow_run, runner))
+        with _entered(errand.scene, runners):
             return engine.execute(task, run, ())
     except BaseException as failure:
         return run.state if run.state.is_final() else _not_begun(run, failure)
+
+
+@contextmanager
+def _entered(scene: Scene, runners: Runners) -> Generator[None]:
+    around = surroundings.decode(scene.around)
+    with ExitStack() as entered:
+        entered.enter_context(nesting.entered(scene.depth))
+        if scene.log_prints:
+            entered.enter_context(printing.logged(True))
+        if scene.flow_run is not None:
+            known = scene.flow_run
+            flow_run = surroundings.RemoteFlowRun(
+                run_id=known.run_id,
+                name=known.name,
+                flow_name=known.flow_name,
+                parent_task_run_id=known.parent_task_run_id,
+                parent_flow_run_id=known.parent_flow_run_id,
+                tags=known.tags,
+                run_count=known.run_count,
+            )
+            runner = entered.enter_context(runners())
+            entered.enter_context(FlowRunContext(None, flow_run, runner, results=around.results))
+        entered.enter_context(surroundings.entered(around))
+        yield
 
 
 def _not_begun(run: TaskRun, failure: BaseException) -> State[Any]:
