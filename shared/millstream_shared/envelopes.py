@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from millstream_shared import errors, packing
 
-VERSION = 1
+VERSION = 2
 _MAGIC = b"ms"
 _SIGNED, _KEPT_ELSEWHERE = 1, 2
 _FIXED = struct.Struct(">2sBB16sQIII")

@@ -10,6 +10,7 @@ from millstream import context, flow, task
 from millstream.states import State
 from millstream.task_runners import TaskRunner
 from millstream.tasks import exponential_backoff
+from tests.harness import eventually
 
 
 def lines(path: Path) -> list[str]:
@@ -106,10 +107,8 @@ def test_a_waiting_run_says_so(concurrent_runner: TaskRunner, tmp_path: Path) ->
     @flow(task_runner=concurrent_runner)
     def trying() -> tuple[str, State[Any]]:
         future = patient.submit(tmp_path / "tries")
-        deadline = time.monotonic() + 5
-        while (state := future.state).name != "AwaitingRetry":
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        eventually(lambda: future.state.name == "AwaitingRetry")
+        state = future.state
         future.wait()
         return state.type.value, future.state
 

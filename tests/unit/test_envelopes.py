@@ -8,7 +8,7 @@ def test_the_version_of_payloads_is_part_of_their_contract() -> None:
     header = envelopes.Header("m:f", "f", "", "0" * 32, "run", "flow", None, (), (), 1).encode()
     sealed = envelopes.seal("ab" * 16, 1.5, header, b"", b"body", None)
     assert sealed.hex() == (
-        "6d730100abababababababababababababababab000000000016e3600000003700000000000000049aa36d3a66a166a0d920"
-        "3030303030303030303030303030303030303030303030303030303030303030a372756ea4666c6f77c0909001626f647985"
-        "3b6ce1"
+        "6d730200abababababababababababababababab000000000016e3600000003700000000000000049aa36d3a66a166a0d920"
+        "3030303030303030303030303030303030303030303030303030303030303030a372756ea4666c6f77c0909001626f64791b"
+        "e583d2"
     )
