@@ -16,15 +16,3 @@ def test_a_worker_sweeps_the_folder_of_large_results(tmp_path: Path) -> None:
         sweeper = Sweeper(settings)
         sweeper.sweep_if_due()
         eventually(lambda old=old: not old.exists())
-
-
-def test_what_is_no_folder_is_left_to_others(tmp_path: Path) -> None:
-    """Also where there is no storage at all; and a folder is not looked at all the time."""
-    for settings in (Settings(redis_url="redis://there"), Settings(result_storage="memory://results")):
-        Sweeper(settings).sweep_if_due()
-    sweeper = Sweeper(Settings(home=tmp_path))
-    sweeper.sweep_if_due()
-    old = tmp_path / "results" / "2001-01-01"
-    old.mkdir(parents=True)
-    sweeper.sweep_if_due()
-    assert old.exists()
