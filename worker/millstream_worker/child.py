@@ -17,6 +17,8 @@ from millstream_worker.loops import Loops
 from millstream_worker.outcomes import Outbox, Outcome
 from millstream_worker.slots import Slots
 
+_FEW = 50
+
 
 def main() -> None:
     """`python -m millstream_worker.child FD PARENT THREADS WORKER`: serve the socket FD until its other end closes."""
@@ -47,6 +49,7 @@ class Child:
         self._executor = Executor(worker, self)
         self._slots: Slots[Assignment] = Slots(threads, self._execute, partial(channel.send, channels.LENT))
         self._loops = Loops()
+        self._coroutines: set[str] = set()
         futures.set_blocking_hook(self._slots.lend)
 
     def serve(self) -> None:
@@ -65,6 +68,7 @@ class Child:
         for fields in content:
             assignment = Assignment(*fields)
             if assignment.is_async:
+                self._coroutines.add(assignment.run_id)
                 self._loops.start(self._executor.depth_of(assignment), partial(self._execute_async, assignment))
             else:
                 sync.append(assignment)
@@ -75,7 +79,10 @@ class Child:
         self._send(self._executor.execute(assignment), more_to_come=self._slots.has_waiting_work)
 
     async def _execute_async(self, assignment: Assignment) -> None:
-        self._send(await self._executor.execute_async(assignment), more_to_come=True)
+        outcome = await self._executor.execute_async(assignment)
+        self._coroutines.discard(assignment.run_id)
+        # Few may be all that a limit allows, and others wait for their slots.
+        self._send(outcome, more_to_come=len(self._coroutines) > _FEW)
 
     def expect_end(self, run: TaskRun, seconds: float, retry_after: float | None) -> None:
         """Have the worker kill this process if the run outlasts its time limit and the grace that follows."""
