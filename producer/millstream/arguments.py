@@ -8,6 +8,7 @@ import copyreg
 import threading
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from millstream import sessions
@@ -67,10 +68,16 @@ def decode(envelope: Envelope, upstream: dict[str, bytes]) -> tuple[dict[str, An
     """
     _found.records = upstream
     try:
-        body = Reference.decode(envelope.body).read() if envelope.is_elsewhere else envelope.body
-        return values.loads(body)
+        return values.loads(fetched(envelope).body)
     finally:
         _found.records = {}
+
+
+def fetched(envelope: Envelope) -> Envelope:
+    """The envelope with its arguments in it, wherever they were kept. Raises as `decode` does."""
+    if not envelope.is_elsewhere:
+        return envelope
+    return replace(envelope, body=Reference.decode(envelope.body).read(), is_elsewhere=False)
 
 
 def _unpicklable(task_name: str, parameters: dict[str, Any], failure: Exception) -> errors.UnpicklableArgument:

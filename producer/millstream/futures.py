@@ -102,7 +102,10 @@ class Future(Generic[R]):
     def __await__(self) -> Generator[Any, None, R]:
         if not self._done:
             yield from waiting.ended(self)
-        return states.value_of(self._decoded())
+        state = self._decoded()
+        if isinstance(state.held, states.Elsewhere):
+            return (yield from state.aresult().__await__())
+        return states.value_of(state)
 
     def __repr__(self) -> str:
         return f"<Future {self.name!r} {self.state}>"

@@ -46,8 +46,6 @@ class Keeping:
                 store.acquire_lock(self._key, self._run.run_id)
                 self._locked = store
             return None if self._refreshes else self._cached(self._key)
-        except errors.RedisUnavailable:
-            raise
         except Exception as failure:
             self._key = None
             _tell(self._run, "goes on without its cache", failure)

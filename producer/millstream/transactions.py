@@ -284,7 +284,10 @@ class Transaction:
                 yield from drivers.returned(hook(self))
             except Exception:
                 self.logger.exception("A rollback hook failed; the others are called all the same")
-        yield from self.undone()
+        try:
+            yield from self.undone()
+        except Exception:
+            self.logger.exception("That a run was rolled back could not be recorded")
         for child in reversed(self.children):
             yield from child.rolling_back()
         yield drivers.Call(self.let_go)

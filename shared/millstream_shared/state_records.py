@@ -186,6 +186,10 @@ class State(Generic[R]):
         """The same as an awaitable, wherever it is called."""
 
         async def value() -> R:
+            if isinstance(self._data, Elsewhere):
+                import asyncio  # there is a loop, so it is there as well
+
+                return await asyncio.to_thread(value_of, self, raise_on_failure)
             return value_of(self, raise_on_failure)
 
         return value()

@@ -1,14 +1,17 @@
 """Rules of ProcessPoolTaskRunner beside those of all runners that use other processes."""
 
+import contextlib
 import logging
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
 from millstream import flow, task
 from millstream.exceptions import CrashedRun, UnpicklableArgument
 from millstream.task_runners import ProcessPoolTaskRunner
+from tests.harness import eventually
 
 _given: list[object] = []
 
@@ -27,6 +30,21 @@ def given() -> list[object]:
 
 
 @task
+def die_soon() -> int:
+    threading.Timer(0.05, os._exit, [3]).start()
+    return os.getpid()
+
+
+@task
+def die_and_leave_a_child(until: Path) -> None:
+    if os.fork() == 0:
+        with contextlib.suppress(AssertionError):
+            eventually(until.exists, timeout=20)
+        os._exit(0)
+    os._exit(3)
+
+
+@task
 def tell() -> None:
     print("so it goes")
 
@@ -40,6 +58,14 @@ def where() -> int:
 def count(x: int) -> int:
     _given.append(x)
     return len(_given)
+
+
+def is_running(pid: int) -> bool:
+    """Also not as a zombie, which its parent has not looked at yet."""
+    try:
+        return b") Z " not in Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
 
 
 def test_processes_are_warm() -> None:
@@ -82,6 +108,26 @@ def test_an_initializer_that_fails_crashes_the_runs() -> None:
     error = looking()
     assert isinstance(error, CrashedRun)
     assert "its initializer failed: ValueError: not today" in str(error)
+
+
+def test_a_process_that_dies_between_runs_is_replaced() -> None:
+    """The next run is not to blame, and gets another one."""
+    with ProcessPoolTaskRunner(1) as runner:
+        for _ in range(3):
+            pid = runner.submit(die_soon, {}).result()
+            eventually(lambda pid=pid: not is_running(pid))
+        assert runner.submit(given, {}).result() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells of a death by itself")
+def test_a_death_is_noticed_whatever_the_process_leaves_behind(folder: Path) -> None:
+    """Such as a process that it has forked, which has its connections too."""
+    until = folder / "noticed"
+    with ProcessPoolTaskRunner(1) as runner:
+        error = runner.submit(die_and_leave_a_child, {"until": until}).result(timeout=15, raise_on_failure=False)
+        until.touch()
+    assert isinstance(error, CrashedRun)
+    assert "it exited with status 3" in str(error)
 
 
 def test_prints_are_logged_where_the_flow_says_so(capfd: pytest.CaptureFixture[str]) -> None:

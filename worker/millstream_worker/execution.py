@@ -74,6 +74,8 @@ class Executor:
         task_run = _unopened(assignment)
         try:
             envelope, batch = self._open(assignment, task_run)
+            if envelope.is_elsewhere:
+                envelope = await asyncio.to_thread(arguments.fetched, envelope)
             with _entered(envelope, batch, task_run) as wait_for:
                 state = await engine.run_task_async(
                     batch.task, task_run, task_run.parameters, wait_for, self._supervisor
