@@ -93,11 +93,11 @@ class Flow(functions.Function[P, R, FlowOptions]):
         upstream = dependencies.as_sequence(wait_for)
         if self.isasync:
             return self._call_async(parameters, upstream, return_state)
-        state = flow_engine.run_flow(self.unbound, runs.new_flow_run(self.name, parameters), upstream)
+        state = flow_engine.run_flow(self.unbound, runs.new_flow_run(self, parameters), upstream)
         return state if return_state else states.value_of(state)
 
     async def _call_async(self, parameters: dict[str, Any], upstream: tuple[Any, ...], return_state: bool) -> Any:
-        state = await flow_engine.run_flow_async(self.unbound, runs.new_flow_run(self.name, parameters), upstream)
+        state = await flow_engine.run_flow_async(self.unbound, runs.new_flow_run(self, parameters), upstream)
         return state if return_state else states.value_of(state)
 
 

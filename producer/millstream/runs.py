@@ -11,6 +11,7 @@ from millstream_shared import ids, states
 from millstream_shared.states import State
 
 if TYPE_CHECKING:
+    from millstream.flows import Flow
     from millstream.tasks import Task
 
 
@@ -50,6 +51,7 @@ class FlowRun:
     run_id: str
     name: str
     flow_name: str
+    flow_version: str | None = None
     parent_task_run_id: str | None = None
     parent_flow_run_id: str | None = None
     tags: frozenset[str] = frozenset()
@@ -81,13 +83,14 @@ def new_task_runs(task: "Task[..., Any]", batch: Sequence[Mapping[str, Any]]) ->
         yield TaskRun(run_id, name, task.name, flow_run_id, parent_id, tags, dict(parameters))
 
 
-def new_flow_run(flow_name: str, parameters: dict[str, Any]) -> FlowRun:
-    """A run of the flow of that name, child of the run that is going on here."""
+def new_flow_run(flow: "Flow[..., Any]", parameters: dict[str, Any]) -> FlowRun:
+    """A run of `flow`, child of the run that is going on here."""
     parent_flow_run_id, parent_task_run_id = context.parent_ids()
     return FlowRun(
         run_id=ids.new_flow_run_id(),
         name=names.flow_run_name(),
-        flow_name=flow_name,
+        flow_name=flow.name,
+        flow_version=flow.version,
         parent_task_run_id=parent_task_run_id,
         parent_flow_run_id=parent_flow_run_id,
         tags=context.current_tags(),

@@ -44,6 +44,7 @@ class Header:
     flow_run_count: int = 1
     log_prints: bool = False
     around: bytes | None = None
+    flow_version: str | None = None
 
     def encode(self) -> bytes:
         values = [getattr(self, name) for name in self.__slots__]

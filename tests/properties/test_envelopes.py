@@ -27,6 +27,7 @@ headers = st.builds(
     flow_run_count=st.integers(1, 3),
     log_prints=st.booleans(),
     around=st.none() | st.binary(),
+    flow_version=st.none() | st.text(),
 )
 sealings = st.fixed_dictionaries(
     {

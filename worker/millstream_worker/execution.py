@@ -139,6 +139,7 @@ def _new_batch(header: Header) -> Batch:
         run_id=header.flow_run_id,
         name=header.flow_run_name,
         flow_name=header.flow_name,
+        flow_version=header.flow_version,
         tags=frozenset(header.inherited_tags),
         run_count=header.flow_run_count,
     )

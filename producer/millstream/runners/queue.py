@@ -109,6 +109,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
             around=surroundings.Surroundings.here().encode(task.name),
             flow_run_count=flow_run.run_count,
             log_prints=printing.are_logged(),
+            flow_version=flow_run.flow_version,
         )
 
 
