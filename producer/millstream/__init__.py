@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from millstream.run_logging import get_run_logger
     from millstream.states import State
     from millstream.tasks import Task, task
-    from millstream.utilities.annotations import allow_failure, quote, unmapped
+    from millstream.utilities.annotations import allow_failure, opaque, quote, unmapped
 
 __all__ = [
     "Flow",
@@ -21,6 +21,7 @@ __all__ = [
     "allow_failure",
     "flow",
     "get_run_logger",
+    "opaque",
     "quote",
     "tags",
     "task",
@@ -37,6 +38,7 @@ _SOURCES = {
     "allow_failure": "utilities.annotations",
     "flow": "flows",
     "get_run_logger": "run_logging",
+    "opaque": "utilities.annotations",
     "quote": "utilities.annotations",
     "tags": "context",
     "task": "tasks",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeGuard, TypeVar, cast
 
 from millstream.futures import Future
-from millstream.utilities.annotations import Annotation, allow_failure, quote
+from millstream.utilities.annotations import Annotation, allow_failure, opaque, quote
 from millstream_shared import errors, states
 from millstream_shared.states import State
 
@@ -121,7 +121,8 @@ class _Walk:
     """One walk through an expression, calling `replace` on whatever is not a container.
 
     Looks into lists, tuples, sets, dictionaries, dataclasses, pydantic models and annotations; copies one only where a
-    member changed. Generators and all other objects are left alone, as is what stands in `quote`.
+    member changed. Generators and all other objects are left alone, as is what stands in `quote`, and what is
+    deeper in `opaque`.
     """
 
     def __init__(self, replace: Visit, *, unwrap: bool = False) -> None:
@@ -147,10 +148,17 @@ class _Walk:
     def _annotation(self, visit: Visit, value: Annotation[Any]) -> Any:
         if isinstance(value, quote):
             return value.value if self._unwrap else value
+        if isinstance(value, opaque):
+            visit = self._visit_opaque
         if self._unwrap:
             return self._replace(value) if isinstance(value, allow_failure) else visit(value.value)
         new = visit(value.value)
         return value if new is value.value else value.rewrap(new)
+
+    def _visit_opaque(self, value: Any) -> Any:
+        if isinstance(value, Annotation):
+            return self.visit(value)
+        return self._replace(value) if isinstance(value, Future | State) else value
 
 
 def _is_annotation(value: Any) -> bool:

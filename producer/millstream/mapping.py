@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from millstream.dependencies import resolve
 from millstream.futures import Future
-from millstream.utilities.annotations import Annotation, allow_failure, quote, unmapped
+from millstream.utilities.annotations import Annotation, allow_failure, opaque, quote, unmapped
 from millstream_shared import errors
 from millstream_shared.states import State
 
@@ -49,7 +49,7 @@ def _column(value: Any) -> tuple[Sequence[Any] | None, Any]:
     """The elements of `value`, one per child; or None and what every child gets instead."""
     if isinstance(value, unmapped):
         return None, cast("unmapped[Any]", value).value
-    if isinstance(value, allow_failure | quote):
+    if isinstance(value, allow_failure | opaque | quote):
         return _annotated_column(cast("Annotation[Any]", value))
     if isinstance(value, Future):
         cast("Future[Any]", value).wait()

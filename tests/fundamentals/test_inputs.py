@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pydantic
 import pytest
 
-from millstream import Future, allow_failure, flow, quote, task, unmapped
+from millstream import Future, allow_failure, flow, opaque, quote, task, unmapped
 from millstream.exceptions import UnfinishedRun
 from millstream.states import Cancelled, Completed, Failed
 from millstream.task_runners import TaskRunner
@@ -144,6 +144,17 @@ def test_quote_passes_a_value_untouched(task_runner: TaskRunner) -> None:
         return [give([quote([1, 2])]), isinstance(give(quote(give.submit(1))), Future)]
 
     assert passing() == [[[1, 2]], True]
+
+
+def test_opaque_values_are_not_searched(task_runner: TaskRunner) -> None:
+    """A future gives its value, one within a list stays a future."""
+
+    @flow(task_runner=task_runner)
+    def passing() -> list[object]:
+        (kept,) = give(opaque([give.submit(1)]))
+        return [isinstance(kept, Future), give.submit(opaque(give.submit([2]))).result()]
+
+    assert passing() == [True, [2]]
 
 
 def test_unmapped_outside_of_a_map_is_just_the_value(task_runner: TaskRunner) -> None:

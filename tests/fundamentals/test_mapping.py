@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from millstream import FutureList, allow_failure, flow, quote, task, unmapped
+from millstream import FutureList, allow_failure, flow, opaque, quote, task, unmapped
 from millstream.exceptions import (
     MappingLengthMismatch,
     MappingMissingIterable,
@@ -187,6 +187,11 @@ def test_allow_failure_goes_around_each_element(task_runner: TaskRunner) -> None
 def test_a_quoted_list_is_mapped(task_runner: TaskRunner) -> None:
     """Each run gets a plain element."""
     assert mapped(task_runner, quote([1, 2])) == [(1, 0), (2, 0)]
+
+
+def test_an_opaque_list_is_mapped(task_runner: TaskRunner) -> None:
+    """Its elements are not searched either."""
+    assert mapped(task_runner, opaque([[1], 2])) == [([1], 0), (2, 0)]
 
 
 def test_keywords_that_the_function_collects_are_mapped_each(task_runner: TaskRunner) -> None:

@@ -4,10 +4,10 @@ import pickle
 
 import pytest
 
-from millstream import allow_failure, quote, unmapped
+from millstream import allow_failure, opaque, quote, unmapped
 from millstream.utilities.annotations import Annotation
 
-KINDS = [unmapped, allow_failure, quote]
+KINDS = [unmapped, allow_failure, quote, opaque]
 
 
 @pytest.mark.parametrize("kind", KINDS)

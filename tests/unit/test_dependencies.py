@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pydantic
 import pytest
 
-from millstream import Future, FutureList, allow_failure, quote, unmapped
+from millstream import Future, FutureList, allow_failure, opaque, quote, unmapped
 from millstream.dependencies import (
     as_sequence,
     find_futures,
@@ -71,6 +71,17 @@ def test_values_take_the_place_of_futures(given: object, resolved: object) -> No
     found = resolve(given)
     assert found == resolved
     assert type(found) is type(resolved)
+
+
+def test_opaque_values_are_not_searched() -> None:
+    """A future right in the mark gives its value; what is deeper stays, also in that value."""
+    deep = [ONE]
+    assert resolve([opaque(ONE), opaque(deep)]) == [1, deep]
+    assert resolve(opaque(deep)) is deep
+    assert resolve(opaque(done(Completed(data=deep)))) is deep
+    assert resolve(opaque(allow_failure(ONE))) == resolve(allow_failure(opaque(ONE))) == 1
+    assert find_futures(opaque(ONE), opaque([done(Pending())])) == [ONE]
+    assert replace_futures([opaque(ONE)], lambda _: "found") == [opaque("found")]
 
 
 def test_what_changes_is_a_copy() -> None:

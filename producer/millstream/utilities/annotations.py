@@ -1,4 +1,4 @@
-"""Marks around an argument that change how it is treated: unmapped, allow_failure, quote."""
+"""Marks around an argument that change how it is treated: unmapped, allow_failure, quote, opaque."""
 
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -67,6 +67,12 @@ class quote(Annotation[T]):
     def unquote(self) -> T:
         """What was quoted."""
         return self.value
+
+
+class opaque(Annotation[T]):
+    """Do not search this value: a future or state here gives its value, those deeper in it stay what they are."""
+
+    __slots__ = ()
 
 
 BaseAnnotation = Annotation
