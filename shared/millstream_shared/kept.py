@@ -1,4 +1,4 @@
-"""What Redis keeps beside runs: results under keys of their own, locks on those keys, parameters of flow runs."""
+"""What Redis keeps beside runs: results under keys of their own, locks on those keys, what belongs to flow runs."""
 
 import hashlib
 from typing import Final
@@ -65,6 +65,16 @@ class Kept:
     def parameters(self, flow_run_id: str) -> bytes | None:
         """What was kept, or None: the flow has no parameters."""
         return self._store.command("GET", keys.parameters(flow_run_id))
+
+    # -- flow runs within flow runs
+
+    def put_subflow(self, parent_id: str, flow_run_id: str) -> None:
+        """Note that a flow run was begun within another one."""
+        self._store.script("adopt", parent_id, flow_run_id, self._store.settings.retention_seconds)
+
+    def subflows(self, flow_run_id: str) -> list[str]:
+        """The ids of the flow runs that were begun within this one, by it or by its tasks, in no order."""
+        return [name.decode() for name in self._store.command("SMEMBERS", keys.subflows(flow_run_id))]
 
 
 def digest(name: str) -> str:

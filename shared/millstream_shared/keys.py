@@ -69,6 +69,21 @@ def parameters(flow_run_id: str) -> str:
     return f"ms:parameters:{flow_run_id}"
 
 
+def subflows(run_id: str) -> str:
+    """The flow runs that were begun within the flow run in the tree of `run_id`."""
+    return f"ms:subflows:{tree_of(run_id)}"
+
+
+def logs(run_id: str) -> str:
+    """The lines that a run has logged."""
+    return f"ms:logs:{run_id}"
+
+
+def logged(run_id: str) -> str:
+    """Which runs in the tree of `run_id` have logged lines, and how many."""
+    return f"ms:logged:{tree_of(run_id)}"
+
+
 def cache(name: str) -> str:
     """A result that is kept under a key of its own; `name` is a hash of that."""
     return f"ms:cache:{name}"

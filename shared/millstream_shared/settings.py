@@ -32,6 +32,12 @@ class Settings(BaseModel):
     logging_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(lambda given: str(given).upper())
     ] = "INFO"
+    logs_to_redis: bool = True
+    """Whether the lines that runs log are kept in Redis, where `millstream flow-run logs` finds them."""
+    logs_lines_per_run: int = Field(default=1000, ge=1, le=1_000_000)
+    """How many of them are kept of one run: the newest."""
+    logs_largest_line_bytes: int = Field(default=8192, ge=100, le=1_000_000)
+    """What is kept of one line; the rest is cut off."""
     signing_key: SecretStr | None = None
     """With a key set, payloads are signed and workers refuse any that are not."""
     lease_seconds: float = Field(default=15.0, gt=0)
