@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,16 +23,21 @@ HERE = os.getpid()
 @pytest.fixture(scope="module")
 def dask_address(_served: str) -> Iterator[str]:
     """A cluster of two workers, for all tests of this file."""
-    distributed = pytest.importorskip("distributed")
-    # Deaths are part of these tests, and not to be told on standard error.
-    with distributed.LocalCluster(
-        n_workers=2,
-        threads_per_worker=1,
-        dashboard_address="127.0.0.1:0",
-        silence_logs=60,
-        scheduler_kwargs={"allowed_failures": 0},
-        env={"MILLSTREAM_REDIS_URL": _served, "MILLSTREAM_LOGGING_LEVEL": "CRITICAL"},
-    ) as cluster:
+    distributed, config = pytest.importorskip("distributed"), pytest.importorskip("dask.config")
+    # Deaths are part of these tests. They are not to be told on standard error, a worker that dies in one test is not
+    # to be closed in another, and nobody needs to try for half a minute to reach a dead one.
+    patience = {"distributed.deploy.lost-worker-timeout": "1 day", "distributed.comm.timeouts.connect": "5s"}
+    with (
+        config.set(patience),
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            silence_logs=60,
+            scheduler_kwargs={"allowed_failures": 0},
+            env={"MILLSTREAM_REDIS_URL": _served, "MILLSTREAM_LOGGING_LEVEL": "CRITICAL"},
+        ) as cluster,
+    ):
         yield cluster.scheduler_address
 
 
@@ -90,6 +96,15 @@ def die(how: str) -> None:
     if how == "exit":
         os._exit(3)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task
+def third_process_lucky(path: Path) -> int:
+    with path.open("a") as file:
+        file.write("x")
+    if path.stat().st_size < 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return path.stat().st_size
 
 
 @task
@@ -282,6 +297,12 @@ def test_a_run_whose_process_dies_is_crashed(runner: TaskRunner, how: str) -> No
     assert results == [2 * x for x in range(6)] * 2
     with pytest.raises(CrashedRun, match="was lost: it"):
         crashed.result()
+
+
+def test_a_worker_of_a_cluster_may_end_for_reasons_of_its_own(dask_address: str, tmp_path: Path) -> None:
+    """As on a queue, a run is given up when the third process dies under it, and not before."""
+    runner = DaskTaskRunner(address=dask_address)
+    assert run(runner, lambda: third_process_lucky.submit(tmp_path / "processes").result()) == 3
 
 
 def test_a_run_is_tried_again_where_it_is(runner: TaskRunner) -> None:

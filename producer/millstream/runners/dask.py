@@ -1,5 +1,6 @@
 """A runner that executes runs on a Dask cluster: one of its own for the time of a flow run, or one that is there."""
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Generator
@@ -27,7 +28,7 @@ class DaskTaskRunner(ClusterTaskRunner):
     make another one; `cluster` or `address` is one to connect to, which is left as it is. `adapt_kwargs` go to
     `cluster.adapt()`, `client_kwargs` to `distributed.Client`; to `performance_report_path` Dask's report is written,
     as HTML. Runs that were executed by a worker which dies are executed again, each by itself, and Crashed if that
-    kills a worker too.
+    kills workers too, `MILLSTREAM_CRASH_LIMIT` in all.
 
     Raises ImportError without the library, ValueError for arguments that contradict each other, and on the first
     submission ConfigurationError in a script that its cluster's processes cannot import.
@@ -113,7 +114,18 @@ class DaskTaskRunner(ClusterTaskRunner):
         if kind is not local:
             return kind(**self.cluster_kwargs)
         guards.check("DaskTaskRunner")
+        _keep_restarted_workers()
         return local(**{**_OWN_CLUSTER, **self.cluster_kwargs})
+
+
+@functools.cache
+def _keep_restarted_workers() -> None:
+    """Have Dask not look for workers that died.
+
+    It looks 15 s after each death, and closes for good whom it misses: also one that has come back, died once more, and
+    is just being started again. A run that kills a worker twice could so take the last of them away.
+    """
+    libraries.load("dask.config").update_defaults({"distributed": {"deploy": {"lost-worker-timeout": "1 day"}}})
 
 
 @contextmanager

@@ -5,24 +5,35 @@ import uuid
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from millstream import waiting
 from millstream.runners import errands, libraries
 from millstream.runners.elsewhere import ElsewhereTaskRunner, Trip
+from millstream_shared.settings import get_settings
 
 _LARGE = 1_000_000
 """Bytes from which on an errand goes to a worker directly, past the scheduler."""
 
-Load = tuple[Trip, bytes]
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A run with its errand, packed; `deaths` counts the workers that died while they had this run and no other."""
+
+    trip: Trip
+    errand: bytes
+    deaths: int = 0
 
 
 class ClusterTaskRunner(ElsewhereTaskRunner):
     """Sends runs by `client`, which a subclass sets in `get_ready`.
 
     Dask gives up all that a dying worker had been given, also what it had not begun. These runs are *suspects*, and
-    sent once more, each alone, while all others wait: so it shows which of them it was.
+    sent once more, each alone, while all others wait: so it shows which of them it was. A worker may end for reasons of
+    its own, too, so one more that dies under a run which is alone with it does not decide yet: as on a queue, it is
+    given up after `crash_limit` deaths, of which the first may have been another's fault.
     """
 
     client: Any = None
@@ -40,7 +51,7 @@ class ClusterTaskRunner(ElsewhereTaskRunner):
         errand = trip.pack()
         if errand is not None:
             with self._lock:
-                self._waiting.append((trip, errand))
+                self._waiting.append(Load(trip, errand))
             self._send_on()
 
     def call_off(self, trips: Sequence[Trip]) -> None:
@@ -53,12 +64,11 @@ class ClusterTaskRunner(ElsewhereTaskRunner):
     def _send_on(self) -> None:
         """Send what may be sent now."""
         while (load := self._next()) is not None:
-            trip, errand = load
             try:
-                self._hand_over(trip, errand)
+                self._hand_over(load)
             except Exception as failure:
-                self._forget_sent(trip)
-                trip.lost(f"it was not reached: {type(failure).__name__}: {failure}")
+                self._forget_sent(load.trip)
+                load.trip.lost(f"it was not reached: {type(failure).__name__}: {failure}")
 
     def _next(self) -> Load | None:
         with self._lock:
@@ -69,19 +79,20 @@ class ClusterTaskRunner(ElsewhereTaskRunner):
             if self._sent:
                 return None
             load = self._take(self._suspects)
-            self._alone = load[0] if load else None
+            self._alone = load.trip if load else None
             return load
 
     def _take(self, loads: deque[Load]) -> Load | None:
         """The first that has not ended, which from now on counts as sent."""
         while loads:
-            trip, errand = loads.popleft()
-            if not trip.has_ended:
-                self._sent[trip] = None
-                return trip, errand
+            load = loads.popleft()
+            if not load.trip.has_ended:
+                self._sent[load.trip] = None
+                return load
         return None
 
-    def _hand_over(self, trip: Trip, errand: bytes) -> None:
+    def _hand_over(self, load: Load) -> None:
+        trip, errand = load.trip, load.errand
         content = self.client.scatter(errand, hash=False) if len(errand) > _LARGE else errand
         # Not the run's id: under a key that it knows, the scheduler gives the outcome that it has, a death too.
         key = f"{trip.name}-{uuid.uuid4().hex}"
@@ -89,21 +100,23 @@ class ClusterTaskRunner(ElsewhereTaskRunner):
         future = self.client.submit(perform, content, key=key, pure=False, priority=trip.depth)
         with self._lock:
             self._sent[trip] = future
-        future.add_done_callback(partial(self._returned, trip, errand))
+        future.add_done_callback(partial(self._returned, load))
 
-    def _returned(self, trip: Trip, errand: bytes, future: Any) -> None:
-        was_alone = self._forget_sent(trip)
+    def _returned(self, load: Load, future: Any) -> None:
+        trip, was_alone = load.trip, self._forget_sent(load.trip)
         try:
             # Of a run that has ended, too, the outcome may have been on a worker that died: then this waits for it to
             # be executed once more.
             if not trip.has_ended:
                 trip.arrived(future.result())
         except libraries.load("distributed").KilledWorker as killed:
-            if was_alone:
+            # The scheduler may have tried again by itself: a cluster that is there has its own count of deaths.
+            deaths = load.deaths + (killed.allowed_failures + 1 if was_alone else 0)
+            if deaths and deaths >= get_settings().crash_limit - 1:
                 trip.lost(f"it killed each worker that it came to, the last one was {killed.last_worker.address}")
             else:
                 with self._lock:
-                    self._suspects.append((trip, errand))
+                    self._suspects.append(replace(load, deaths=deaths))
         except BaseException as failure:
             trip.lost(f"{type(failure).__name__}: {failure}")
         finally:
