@@ -18,6 +18,7 @@ from millstream import (
     retries,
     run_logging,
     runs,
+    terminations,
 )
 from millstream.context import FlowRunContext
 from millstream.result_options import Manner
@@ -38,12 +39,14 @@ def run_flow(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ())
     Exceptions of the function become the state. An interrupt, an exit or a cancellation is raised again, after the run
     was put in a crashed state. Raises ServiceError when the run could not be begun.
     """
-    return drivers.drive(_steps(flow, run, wait_for))
+    with terminations.raised():
+        return drivers.drive(_steps(flow, run, wait_for))
 
 
 async def run_flow_async(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ()) -> State[Any]:
     """The same in the running event loop."""
-    return await drivers.drive_async(_steps(flow, run, wait_for))
+    with terminations.raised():
+        return await drivers.drive_async(_steps(flow, run, wait_for))
 
 
 def _steps(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> drivers.Steps[State[Any]]:

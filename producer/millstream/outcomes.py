@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 from millstream.timeouts import TimeLimitExceeded
 from millstream.utilities.annotations import quote
 from millstream_shared import states
+from millstream_shared.errors import TerminationSignal
 from millstream_shared.states import State, StateType
 
 _PLAIN: Final = frozenset({str, int, float, bool, bytes, dict, type(None)})
@@ -79,6 +80,8 @@ def of_crash(error: BaseException) -> State[Any]:
         message = "The run was cancelled by the runtime environment."
     elif isinstance(error, KeyboardInterrupt):
         message = "The run was interrupted."
+    elif isinstance(error, TerminationSignal):
+        message = f"The process was told to end, by signal {error.signal}."
     elif isinstance(error, SystemExit):
         message = f"The process was told to exit, with status {error.code}."
     else:

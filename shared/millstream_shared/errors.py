@@ -36,7 +36,8 @@
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
-All of them survive pickling with their fields, because they cross processes.
+All of them survive pickling with their fields, because they cross processes. Beside the tree stands TerminationSignal,
+which is no Exception, so that no `except Exception` of a program's stops it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -55,6 +56,17 @@ def _rebuild(kind: type[MillstreamError], args: tuple[Any, ...], fields: Mapping
     error = kind.__new__(kind, *args)
     error.__dict__.update(fields)
     return error
+
+
+class TerminationSignal(BaseException):
+    """The process was told to end while it ran a flow. `signal` is the number, such as 15 for SIGTERM."""
+
+    def __init__(self, signal: int) -> None:
+        self.signal = signal
+        super().__init__(signal)
+
+    def __str__(self) -> str:
+        return f"the process was told to end by signal {self.signal}"
 
 
 # --- the program has to change ----------------------------------------------------------------------------------------

@@ -184,11 +184,12 @@ def test_an_exception_lets_queued_runs_end_first(running: Processes, home: homes
     eventually(lambda: nothing_left(running, home), SOON)
 
 
-def test_ctrl_c_withdraws_what_was_submitted(running: Processes, home: homes.Home) -> None:
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_an_interrupt_withdraws_what_was_submitted(running: Processes, home: homes.Home, how: str) -> None:
     """Nobody wants those runs any more: they are Cancelled in the history, and no later script executes them."""
     script = running.python(BUSY.format(ending="pass"))
     script.says("in the midst")
-    script.interrupt()
+    SIGNALS[how][0](script)
     script.wait(SOON)
     eventually(lambda: nothing_left(running, home), SOON)
     states = collections.Counter((record.kind, record.state_type) for record in read_records(home))

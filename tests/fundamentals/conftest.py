@@ -13,7 +13,7 @@ import pytest
 from millstream import sessions
 from millstream.task_runners import QueueTaskRunner, SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from millstream_shared import settings
-from tests.harness import keys
+from tests.harness import eventually, keys
 from tests.harness.servers import RealServer, find_valkey
 
 RUNNERS = {"queue": QueueTaskRunner, "threads": ThreadPoolTaskRunner, "sequential": SequentialTaskRunner}
@@ -33,6 +33,7 @@ def _served() -> Iterator[str]:
     worker = subprocess.Popen([sys.executable, "-m", "millstream_worker"], env=environment)
     yield server.url
     sessions.close_current()
+    eventually(lambda: server.client().exists("rq:workers"))  # or the signal finds it on its way to a worker
     worker.send_signal(signal.SIGTERM)
     try:
         assert worker.wait(20) == 0
