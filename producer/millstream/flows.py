@@ -1,13 +1,14 @@
 """Flows: functions that call and submit tasks, and whose calls are flow runs."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from millstream import dependencies, flow_engine, functions, names, runs, task_runners, validation
 from millstream.hooks import Hook
 from millstream.options import FlowKeywords, FlowOptions
 from millstream.runners.base import TaskRunner
+from millstream.signatures import Upstream
 from millstream_shared import states
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State
@@ -15,6 +16,7 @@ from millstream_shared.states import State
 P = ParamSpec("P")
 Rest = ParamSpec("Rest")
 R = TypeVar("R", covariant=True)
+T = TypeVar("T")
 H = TypeVar("H", bound=Hook)
 
 
@@ -74,10 +76,23 @@ class Flow(functions.Function[P, R, FlowOptions]):
         ) -> "Flow[Rest, R]": ...
         def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any: ...
 
+    # The last three are for futures among the arguments, as far as types can tell; see `signatures`.
+    @overload
+    def __call__(
+        self: "Flow[..., Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Any = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
-    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
+    def __call__(self, first: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Any, second: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
     @overload
     def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
     def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:

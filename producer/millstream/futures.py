@@ -27,7 +27,8 @@ __all__ = [
     "wait",
 ]
 
-R = TypeVar("R")
+R = TypeVar("R", covariant=True)
+T = TypeVar("T")
 Outcome = State[Any] | Callable[[], State[Any]]
 _logger = logging.getLogger("millstream.futures")
 
@@ -179,14 +180,14 @@ def _state_from(decoder: Callable[[], State[Any]]) -> State[Any]:
         return states.Failed(message=f"The outcome could not be read: {error!r}", data=error)
 
 
-class FutureList(list[Future[R]]):
+class FutureList(list[Future[T]]):
     """The futures of one `.map`, in the order of its elements. It is a list, and can be awaited."""
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until all have ended, or `timeout` seconds (default: no limit) have passed."""
         waiting.wait(self, timeout)
 
-    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[R]:
+    def result(self, timeout: float | None = None, raise_on_failure: bool = True) -> list[T]:
         """All values, in list order.
 
         Raises the first failure to happen without waiting for the rest; with `raise_on_failure=False` exceptions stand
@@ -196,10 +197,10 @@ class FutureList(list[Future[R]]):
             future.result(raise_on_failure=raise_on_failure)
         return [future.result(raise_on_failure=raise_on_failure) for future in self]
 
-    def __await__(self) -> Generator[Any, None, list[R]]:
+    def __await__(self) -> Generator[Any, None, list[T]]:
         return self._values().__await__()
 
-    async def _values(self) -> list[R]:
+    async def _values(self) -> list[T]:
         async for future in waiting.as_completed(self):
             await future
         return [await future for future in self]

@@ -1,15 +1,16 @@
 """Tasks: functions whose calls are runs, and can be handed to a task runner to run beside each other."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from millstream import context, dependencies, engine, functions, result_options
-from millstream.futures import Future, FutureList
+from millstream import background, context, dependencies, engine, functions, result_options, signatures
+from millstream.futures import Future
 from millstream.names import Template
 from millstream.options import TaskKeywords, TaskOptions
 from millstream.retries import exponential_backoff as exponential_backoff
 from millstream.runners.base import TaskRunner
+from millstream.signatures import Upstream
 from millstream.utilities.annotations import unmapped
 from millstream_shared import errors, states
 from millstream_shared.settings import get_settings
@@ -80,10 +81,23 @@ class Task(functions.Function[P, R, TaskOptions]):
         ) -> "Task[Rest, R]": ...
         def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any: ...
 
+    # The last three are for futures among the arguments, as far as types can tell; see `signatures`.
+    @overload
+    def __call__(
+        self: "Task[..., Coroutine[Any, Any, T]]",
+        *args: Any,
+        return_state: Literal[True],
+        wait_for: Any = None,
+        **kwargs: Any,
+    ) -> Coroutine[Any, Any, State[T]]: ...
+    @overload
+    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
     @overload
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
-    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
+    def __call__(self, first: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
+    @overload
+    def __call__(self, first: Any, second: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
     @overload
     def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
     def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
@@ -99,26 +113,7 @@ class Task(functions.Function[P, R, TaskOptions]):
             return _returned_async(engine.call_async(self.unbound, parameters, upstream), return_state)
         return _returned(engine.call(self.unbound, parameters, upstream), return_state)
 
-    @overload
-    def submit(
-        self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, return_state: Literal[True], **kwargs: Any
-    ) -> State[T]: ...
-    @overload
-    def submit(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
-    @overload
-    def submit(self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
-    @overload
-    def submit(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
-    @overload
-    def submit(
-        self: "Task[P, Coroutine[Any, Any, T]]",
-        *args: Any,
-        wait_for: Any,
-        return_state: Literal[False] = False,
-        **kwargs: Any,
-    ) -> Future[T]: ...
-    @overload
-    def submit(self, *args: Any, wait_for: Any, return_state: Literal[False] = False, **kwargs: Any) -> Future[R]: ...
+    @signatures.submitting
     def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Hand one run of the task to the flow run's task runner; gives a future at once, for async tasks too.
 
@@ -133,50 +128,76 @@ class Task(functions.Function[P, R, TaskOptions]):
         future.wait()
         return future.state
 
-    @overload
+    @signatures.mapping
     def map(
-        self: "Task[P, Coroutine[Any, Any, T]]", *args: Any, return_state: Literal[True], **kwargs: Any
-    ) -> list[State[T]]: ...
-    @overload
-    def map(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> list[State[R]]: ...
-    @overload
-    def map(
-        self: "Task[P, Coroutine[Any, Any, T]]",
-        *args: Any,
-        wait_for: Any = None,
-        return_state: Literal[False] = False,
-        **kwargs: Any,
-    ) -> FutureList[T]: ...
-    @overload
-    def map(
-        self, *args: Any, wait_for: Any = None, return_state: Literal[False] = False, **kwargs: Any
-    ) -> FutureList[R]: ...
-    def map(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        self, *args: Any, return_state: bool = False, wait_for: Any = None, deferred: bool = False, **kwargs: Any
+    ) -> Any:
         """Submit one run per element of the arguments that are iterable; the others go to every run as they are.
 
         Text is not iterated over, nor what stands in `unmapped()`, nor defaults of the signature. A future that holds
         an iterable is waited for here; a list of futures gives a run for each future. Gives the futures in input
-        order, or, with `return_state`, waits and gives the states.
+        order, or, with `return_state`, waits and gives the states. With `deferred` they are runs in the background, as
+        `delay` makes them, in a flow run or outside.
         Raises MappingMissingIterable, MappingLengthMismatch, UpstreamTaskError when a future to map over failed, and
         as `submit` does.
         """
-        runner = self._runner("map")
+        runner = None if deferred else self._runner("map")
         given = self.parameters.bind_given((*self._bound, *args), kwargs)
         if self._bound:
             first = self.parameters.names[0]
             given[first] = unmapped(given[first])
-        futures = runner.map(self.unbound, given, wait_for)
+        if runner is None:
+            futures = background.map_over(self.unbound, given, wait_for)
+        else:
+            futures = runner.map(self.unbound, given, wait_for)
         if not return_state:
             return futures
         futures.wait()
         return [future.state for future in futures]
+
+    @overload
+    def delay(self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    @overload
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+    def delay(self, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a worker run the task in the background, and give a future at once; in a flow run or outside.
+
+        The run belongs to no flow: nobody waits for it, and it goes on when this process has ended. Its future can be
+        pickled, or be made again from the id by `millstream.futures.future_of`, and asked for its outcome elsewhere.
+        Raises ParameterBindError for arguments that do not fit, UnpicklableArgument for those that cannot be sent,
+        RedisUnavailable when the server stays away.
+        """
+        return background.submit(self.unbound, [self.bind(args, kwargs)])[0]
+
+    def apply_async(
+        self,
+        args: Iterable[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        wait_for: Any = None,
+        dependencies: Mapping[str, Any] | None = None,
+    ) -> Future[Any]:
+        """What `delay(*args, **kwargs)` does, for a run that begins only when others have ended.
+
+        These stand in `wait_for`, or, by names of your own, in `dependencies`; when one of them did not complete, the
+        run is not begun. Raises as `delay` does, and TypeError for arguments that are not several.
+        """
+        args, kwargs = background.checked_call(args, kwargs)
+        upstream = background.upstream_of(wait_for, dependencies)
+        return background.submit(self.unbound, [self.bind(args, kwargs)], upstream)[0]
+
+    def serve(self, limit: int | None = 10) -> None:
+        """Execute background runs of this task until SIGTERM or Ctrl-C; see `millstream.task_worker.serve`."""
+        from millstream import task_worker  # only who serves needs it
+
+        task_worker.serve(self, limit=limit)
 
     def _runner(self, method: str) -> TaskRunner[Any]:
         found = context.FlowRunContext.get()
         if found is None:
             raise errors.MissingContextError(
                 f"{self.name}.{method}() needs a flow run around it, whose task runner it uses: call it inside a "
-                f"function with @flow, or call the task directly, {self.name}(...)."
+                f"function with @flow, call the task directly, {self.name}(...), or have a worker run it in the "
+                f"background, {self.name}.{'delay(...)' if method == 'submit' else 'map(..., deferred=True)'}."
             )
         return found.task_runner
 
