@@ -18,6 +18,16 @@ class Shop:
     def sell(self, item: str) -> float:
         return self.price(item)
 
+    @task
+    @classmethod
+    def named(cls, name: str) -> "Shop":
+        return cls()
+
+    @task
+    @staticmethod
+    def tax(price: float) -> float:
+        return price / 5
+
 
 shop = Shop()
 
@@ -26,6 +36,13 @@ assert_type(shop.price("a", count=2), float)
 assert_type(shop.price("a", return_state=True), State[float])
 assert_type(shop.sell("a"), float)
 assert_type(Shop.price(shop, "a"), float)
+
+
+# The checkers look through the decorators at the function below: so class methods have types on instances, static ones on
+# the class.
+assert_type(shop.named("a"), Shop)
+assert_type(Shop.tax(1.5), float)
+Shop.tax("a")  # type: ignore[call-overload] # pyright: ignore
 
 
 @flow
@@ -38,5 +55,7 @@ async def opening(shop: Shop) -> None:
     assert_type(shop.price.submit("a", count=stock, return_state=True), State[float])
     assert_type(shop.price.map(["a", "b"]), FutureList[float])
     assert_type(shop.price.with_options(retries=2).submit("a"), Future[float])
+    assert_type(shop.named.submit("a"), Future[Shop])
+    assert_type(Shop.tax.submit(shop.price.submit("a")), Future[float])
     shop.price.submit(3)  # pyright: ignore
     shop.price("a", 1, 2, 3)  # type: ignore[call-overload] # pyright: ignore
