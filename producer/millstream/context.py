@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from millstream.futures import Future
     from millstream.runners.base import TaskRunner
     from millstream.runs import FlowRun, TaskRun
+    from millstream.subflows import Subflows
     from millstream.tasks import Task
     from millstream.transactions import Transaction
 
@@ -57,7 +58,8 @@ class FlowRunContext:
     """Around the body of a flow. Entered with `with`; `get()` finds it from within.
 
     `flow` is None where only ids travelled: in a worker that executes one of the flow's tasks. `results` says how
-    results of the runs inside are treated (None: as in the run around).
+    results of the runs inside are treated (None: as in the run around), `subflows` what is known of the flows that it calls,
+    where it may be tried again.
     """
 
     flow: Flow[..., Any] | None
@@ -67,6 +69,7 @@ class FlowRunContext:
     start_time: float = field(default_factory=time.time)
     submitted: Submitted = field(default_factory=Submitted)
     results: Manner | None = None
+    subflows: Subflows | None = None
     _tokens: tuple[Token[Any], ...] = ()
 
     @staticmethod

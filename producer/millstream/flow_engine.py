@@ -20,9 +20,10 @@ from millstream import (
     runs,
     terminations,
 )
-from millstream.context import FlowRunContext
+from millstream.context import FlowRunContext, TaskRunContext
 from millstream.result_options import Manner
 from millstream.runs import FlowRun
+from millstream.subflows import Subflows
 from millstream.timeouts import TimeLimitExceeded
 from millstream_shared import errors, states
 from millstream_shared.settings import get_settings
@@ -50,16 +51,35 @@ async def run_flow_async(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequenc
 
 
 def _steps(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> drivers.Steps[State[Any]]:
+    around = _tried_again_around()
+    call = around and around.next_call(flow)
     refused = yield from _prepared(flow, run, wait_for)
     if refused is not None:
         yield drivers.Call(recording.flow_run_changed, (run,))
         return (yield from _end(run, refused))
+    if around is None or call is None:
+        return (yield from _executed(flow, run))
+    state = around.completed(call, run.parameters)
+    if state is None:
+        state = yield from _executed(flow, run)
+        around.note(call, run.parameters, state)
+    return state
+
+
+def _tried_again_around() -> Subflows | None:
+    """What is remembered for the flow that calls this one, if that may be tried again."""
+    found = FlowRunContext.get()
+    return None if found is None or found.subflows is None or TaskRunContext.get() else found.subflows
+
+
+def _executed(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
+    subflows = Subflows() if flow.retries else None
     while True:
-        state = yield from _try(flow, run)
+        state = yield from _try(flow, run, subflows)
         if not retries.are_left(run, state, flow.retries):
             break
         seconds = retries.seconds_before(flow.options.retry_delay_seconds, run.tries, None)
-        run_logging.run_is_put_off(run, seconds)
+        run_logging.run_is_put_off(run, state, seconds)
         if seconds:
             runs.enter(run, retries.awaiting(seconds, state))
             yield drivers.Call(recording.flow_run_changed, (run,))
@@ -89,14 +109,14 @@ def _prepared(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> 
     return None
 
 
-def _try(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
+def _try(flow: "Flow[..., Any]", run: FlowRun, subflows: Subflows | None) -> drivers.Steps[State[Any]]:
     """Call the flow's function once, with a task runner of its own around it."""
     runner = flow.task_runner.duplicate()
     yield drivers.Call(runner.__enter__)
     try:
         runs.enter(run, states.Running() if run.tries == 0 else states.Retrying())
         yield drivers.Call(recording.flow_run_changed, (run,))
-        state = yield from _attempt(flow, run, runner)
+        state = yield from _attempt(flow, run, runner, subflows)
     except BaseException as error:
         yield from drivers.closing(error, _left(runner, *sys.exc_info()))
         raise
@@ -106,14 +126,18 @@ def _try(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
     return state
 
 
-def _attempt(flow: "Flow[..., Any]", run: FlowRun, runner: "TaskRunner[Any]") -> drivers.Steps[State[Any]]:
+def _attempt(
+    flow: "Flow[..., Any]", run: FlowRun, runner: "TaskRunner[Any]", subflows: Subflows | None
+) -> drivers.Steps[State[Any]]:
     run.started = run.started or time.time()
     run.run_count += 1
     run_logging.flow_run_began(run)
     manner = caching.manner_of(flow.options)
+    if subflows is not None:
+        subflows.begin_try()
     try:
         with (
-            FlowRunContext(flow, run, runner, run.parameters, results=manner) as context,
+            FlowRunContext(flow, run, runner, run.parameters, results=manner, subflows=subflows) as context,
             printing.logged(_logs_prints(flow)),
         ):
             if flow.options.on_running:
