@@ -124,7 +124,7 @@ def _tries(
         if not (yield from retries.is_wanted(task.options.retry_condition_fn, task, run, state)):
             return state
         seconds = retries.seconds_before(task.options.retry_delay_seconds, run.tries, task.options.retry_jitter_factor)
-        run_logging.run_is_put_off(run, seconds)
+        run_logging.run_is_put_off(run, state, seconds)
         if seconds:
             runs.enter(run, retries.awaiting(seconds, state))
             if supervisor is not None and supervisor.postpones:

@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from millstream import sessions
+from millstream import log_shipping, sessions
 from millstream_shared import envelopes, errors, records, references
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record
@@ -29,12 +29,17 @@ _SMALL: Final = 1024
 def flow_run_changed(flow_run: Any) -> None:
     """Record the state of a flow run that this process holds. Raises RedisUnavailable if there is no server."""
     session = sessions.current()
+    if flow_run.parent_flow_run_id is not None and flow_run.run_count == 0:
+        from millstream_shared.kept import Kept  # brings the Redis client, which has come with the session by now
+
+        Kept(session.store).put_subflow(flow_run.parent_flow_run_id, flow_run.run_id)
     session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, flow_run.state), True)])
 
 
 def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
     """Record how a flow run ended, after the runs within it that are still on their way to the store."""
     session = sessions.current()
+    log_shipping.flush()
     session.recorder.flush()
     if session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, state), False)]):
         advice = (

@@ -1,21 +1,27 @@
-"""Log lines of runs: the logger for user code, the begin and end of runs, and how a line looks on stderr."""
+"""Log lines of runs: the logger for user code, the begin and end of runs, and how a line looks on stderr.
+
+What user code logs goes to the store as well (`log_shipping`). That a run has begun and ended does not: its record says
+so, and would say it at the cost of every task.
+"""
 
 import logging
 import sys
 import time
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, Final, TextIO, cast
 
-from millstream import context
+from millstream import context, log_shipping
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream.runs import TaskRun
-from millstream_shared import errors, tracebacks
+from millstream_shared import errors, ids, tracebacks
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State
 
 _root: Final = logging.getLogger("millstream")
 _flow_runs: Final = logging.getLogger("millstream.flow_runs")
 _task_runs: Final = logging.getLogger("millstream.task_runs")
+_FAILED: Final = "Encountered an exception: %r"
 _ready = False
 
 
@@ -28,6 +34,62 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
         return msg, kwargs
 
 
+class _LinesLogger(logging.Logger):
+    """Logs as another logger does, under its name and with its handlers, and has the lines shipped to the store."""
+
+    def __init__(self, like: logging.Logger) -> None:
+        super().__init__(like.name)
+        self._like = self.parent = like
+        self.handlers, self.filters = like.handlers, like.filters
+
+    def __reduce__(self) -> Any:
+        return _lines_logger, (self.name,)
+
+    def setLevel(self, level: int | str) -> None:
+        """Of both."""
+        self._like.setLevel(level)
+
+    def isEnabledFor(self, level: int) -> bool:
+        """Whether the other logger logs such lines."""
+        return self._like.isEnabledFor(level)
+
+    def handle(self, record: logging.LogRecord) -> None:
+        """What a logger does with a line, and the shipping."""
+        # From Python 3.12 on, a filter may put another record in the place of this one.
+        kept: Any = self._like.filter(record)
+        if kept and not self._like.disabled:
+            record = kept if isinstance(kept, logging.LogRecord) else record
+            self._like.callHandlers(record)
+            _ship(record)
+
+
+_lines_of_flow_runs: Final = _LinesLogger(_flow_runs)
+_lines_of_task_runs: Final = _LinesLogger(_task_runs)
+
+
+def _lines_logger(name: str) -> _LinesLogger:
+    return _lines_of_task_runs if name == _task_runs.name else _lines_of_flow_runs
+
+
+def _ship(record: logging.LogRecord) -> None:
+    try:
+        text = record.getMessage()
+        if record.exc_info or record.stack_info:
+            text = _traceback_formatter.format(logging.makeLogRecord({**record.__dict__, "msg": text, "args": None}))
+    except Exception:
+        # The handler has complained of it already.
+        text = str(record.msg)
+    fields = record.__dict__
+    line = (record.created, record.levelno, text)
+    if "task_run_id" in fields:
+        log_shipping.add(fields["task_run_id"], fields["task_run_name"], fields.get("parent_task_run_id"), line)
+    else:
+        log_shipping.add(fields["flow_run_id"], fields["flow_run_name"], None, line)
+
+
+_traceback_formatter: Final = logging.Formatter()
+
+
 def get_run_logger(context: Any = None, **extra: Any) -> RunLogger:
     """The logger of the run that is going on here, or of `context`; `extra` becomes attributes of its records.
 
@@ -36,9 +98,11 @@ def get_run_logger(context: Any = None, **extra: Any) -> RunLogger:
     _make_ready()
     found = context if context is not None else _current()
     if isinstance(found, FlowRunContext):
-        return RunLogger(_flow_runs, {**_flow_attributes(found.flow_run), **extra})
+        return RunLogger(_lines_of_flow_runs, {**_flow_attributes(found.flow_run), **extra})
     if isinstance(found, TaskRunContext):
-        return RunLogger(_task_runs, {**_task_attributes(found.task_run), **extra})
+        run = found.task_run
+        attributes = {**_task_attributes(run), "parent_task_run_id": run.parent_task_run_id}
+        return RunLogger(_lines_of_task_runs, {**attributes, **extra})
     raise TypeError(f"Expected a flow run context or a task run context, got {type(found).__name__}.")
 
 
@@ -69,8 +133,8 @@ def flow_run_began(run: Any) -> None:
     """One line at the beginning of a flow run."""
     _make_ready()
     if _flow_runs.isEnabledFor(logging.INFO):
-        message = "Beginning flow run %r for flow %r"
-        _flow_runs.info(message, run.name, run.flow_name, extra=_flow_attributes(run))
+        message = "Beginning flow run %r for flow %r (%s)"
+        _flow_runs.info(message, run.name, run.flow_name, ids.tree_of(run.run_id), extra=_flow_attributes(run))
 
 
 def flow_run_ended(run: Any, state: State[Any]) -> None:
@@ -84,7 +148,7 @@ def flow_run_ended(run: Any, state: State[Any]) -> None:
 def flow_run_failed(run: Any, error: BaseException) -> None:
     """The traceback of what a flow's function raised."""
     _flow_runs.error(
-        "Encountered an exception: %r",
+        _FAILED,
         error,
         exc_info=(type(error), error, tracebacks.of_user_code(error)),
         extra=_flow_attributes(run),
@@ -104,21 +168,28 @@ def task_run_ended(run: Any, state: State[Any]) -> None:
         )
 
 
-def task_run_failed(run: Any, error: BaseException, message: str = "Encountered an exception: %r") -> None:
-    """The traceback of what a task's function, or another of its functions, raised."""
+def task_run_failed(run: Any, error: BaseException, message: str | None = None) -> None:
+    """The traceback of what a task's function raised; with a `message`, of what another of its functions raised."""
     _make_ready()
-    _task_runs.error(
-        message,
+    # Of the task's own failure its record tells.
+    logger = _lines_of_task_runs if message else _task_runs
+    logger.error(
+        message or _FAILED,
         error,
         exc_info=(type(error), error, tracebacks.of_user_code(error)),
         extra=_task_attributes(run),
     )
 
 
-def run_is_put_off(run: Any, seconds: float) -> None:
-    """One line about a retry to come."""
+def run_is_put_off(run: Any, state: State[Any], seconds: float) -> None:
+    """One line about a retry to come after `state`, which no record will keep."""
     _make_ready()
     logger, attributes = _logger_of(run)
+    error = state.held
+    if isinstance(error, BaseException) and logger.isEnabledFor(logging.ERROR):
+        told = "".join(traceback.format_exception(type(error), error, tracebacks.of_user_code(error)))
+        text = f"{_FAILED % error}\n{told.rstrip()}"
+        log_shipping.add(run.run_id, run.name, None, (time.time(), logging.ERROR, text))
     after = f"in {seconds:.3g} seconds" if seconds else "at once"
     logger.info("Failed; it is tried again %s (retry %d)", after, run.tries, extra=attributes)
 
@@ -133,8 +204,8 @@ def hook_failed(run: Any, name: str, error: BaseException) -> None:
 
 def _logger_of(run: Any) -> tuple[logging.Logger, dict[str, Any]]:
     if isinstance(run, TaskRun):
-        return _task_runs, _task_attributes(run)
-    return _flow_runs, _flow_attributes(run)
+        return _lines_of_task_runs, _task_attributes(run)
+    return _lines_of_flow_runs, _flow_attributes(run)
 
 
 def _level_of(state: State[Any]) -> int:

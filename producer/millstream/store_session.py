@@ -5,7 +5,8 @@ import time
 from functools import partial
 from typing import Any
 
-from millstream import withdrawals
+from millstream import log_shipping, withdrawals
+from millstream.context import Submitted
 from millstream.futures import Future
 from millstream.local_workers import LocalWorkers
 from millstream.recording import Recorder
@@ -36,6 +37,7 @@ class Session:
         self.recorder = Recorder(store, self.owner)
         self.slots = Slots(store, self.owner)
         self.watcher = Watcher(store, self.owner, self._attend_queues, self.slots)
+        self._ships_logs = log_shipping.begin(log_shipping.StoreCarrier(store))
         self._local_workers = LocalWorkers(store) if is_local else None
         self._queues: set[str] = set()
         self._warn_at: dict[str, float] = {}
@@ -49,6 +51,8 @@ class Session:
             self.store.give_up_soon()
             self.recorder.flush(timeout=5)
             self.watcher.close()
+            if self._ships_logs:
+                log_shipping.end(timeout=2)
             if self._local_workers:
                 self._local_workers.close()
                 # What those workers were executing went back to its queue.

@@ -91,6 +91,11 @@ def _packed(start: int, fields: list[Any]) -> bytes:
     return _FIXED.pack(VERSION, len(fields) // 3) + body
 
 
+def count(chunk: bytes) -> int:
+    """How many lines are in a chunk."""
+    return _FIXED.unpack_from(chunk)[1]
+
+
 def unpack(chunk: bytes) -> list[Line]:
     """The lines of a chunk. Raises PayloadRefused if another version wrote it."""
     if chunk[:1] != bytes((VERSION,)):

@@ -8,11 +8,12 @@ from dataclasses import astuple
 from functools import partial
 from typing import Any, cast
 
-from millstream import futures, sessions
+from millstream import futures, log_shipping, sessions
 from millstream.runs import TaskRun
 from millstream_shared.claims import Postponed
 from millstream_worker import channels, processes
 from millstream_worker.execution import Assignment, Executor
+from millstream_worker.lines import LinesMail
 from millstream_worker.loops import Loops
 from millstream_worker.outcomes import Outbox, Outcome
 from millstream_worker.slots import Slots
@@ -45,6 +46,8 @@ class Child:
 
     def __init__(self, channel: channels.ChildEnd, threads: int, worker: str) -> None:
         self._channel = channel
+        self._mail = LinesMail(channel)
+        log_shipping.begin(self._mail)
         self._outbox = Outbox(partial(channel.send, channels.DONE))
         self._executor = Executor(worker, self)
         self._slots: Slots[Assignment] = Slots(threads, self._execute, partial(channel.send, channels.LENT))
@@ -60,6 +63,8 @@ class Child:
             elif kind == channels.GIVE_BACK:
                 returned = [assignment.run_id for assignment in self._slots.take_back()]
                 self._channel.send(channels.RETURNED, returned)
+            elif kind == channels.TAKEN:
+                self._mail.was_taken()
         # The worker has let go of this process: nobody would hear how a run that still goes on has ended.
         sessions.close_current()
 
@@ -90,6 +95,7 @@ class Child:
 
     def _send(self, outcome: Outcome | Postponed, *, more_to_come: bool) -> None:
         if isinstance(outcome, Postponed):
+            log_shipping.flush([outcome.run_id])
             self._channel.send(channels.FAILED, [astuple(outcome)])
         else:
             self._outbox.put(outcome, more_to_come=more_to_come)

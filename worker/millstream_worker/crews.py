@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from millstream_shared.claims import Claim, Postponed
+from millstream_shared.logs import Batch
 from millstream_worker import channels
 from millstream_worker.children import ChildProcess, Limit
 from millstream_worker.outcomes import Outcome
@@ -26,7 +27,7 @@ class News:
     """What one look at the children brought.
 
     What ended, what failed and is to be tried again, what outlasted its time limit, what came back unbegun, what a dead
-    child leaves behind.
+    child leaves behind; what runs have logged, those that ended too.
     """
 
     ended: list[Outcome] = field(default_factory=list[Outcome])
@@ -35,6 +36,7 @@ class News:
     returned: list[str] = field(default_factory=list[str])
     lost: list[str] = field(default_factory=list[str])
     deaths: list[str] = field(default_factory=list[str])
+    lines: list[Batch] = field(default_factory=list[Batch])
 
 
 class Crew:
@@ -179,6 +181,9 @@ class Crew:
                 self._failed_starts = 0
                 if len(self._children) < self.processes:
                     self._start_child()
+            elif kind == channels.LINES:
+                news.lines += [Batch(*fields) for fields in content]
+                child.channel.send(channels.TAKEN, None)
         if not child.claims:
             child.has_suspect = False
         if not alive:

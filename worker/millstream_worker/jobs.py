@@ -2,7 +2,7 @@
 
 import asyncio
 
-from millstream import sessions
+from millstream import log_shipping, sessions
 from millstream.store_session import Session
 from millstream_shared.claims import Postponed
 from millstream_shared.settings import get_settings
@@ -32,6 +32,7 @@ def execute() -> None:
             else:
                 outcome = executor.execute(assignment)
             assert not isinstance(outcome, Postponed)  # nobody supervises: a retry was waited for
+            log_shipping.flush()
             store.settle(session.owner, [outcome])
         store.leave_to_rq(run_id)
     finally:

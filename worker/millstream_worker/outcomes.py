@@ -5,6 +5,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from millstream import log_shipping
+
 Outcome = tuple[str, int, bytes]
 """Run id, attempt, record."""
 
@@ -49,4 +51,6 @@ class Outbox:
                 batch.append(self._outcomes.popleft())
             self._sent_at = time.monotonic()
             if batch:
+                # What runs have logged arrives before the news that they have ended.
+                log_shipping.flush(run_id for run_id, _, _ in batch)
                 self._send(batch)

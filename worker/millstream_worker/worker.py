@@ -16,6 +16,7 @@ from types import FrameType
 from millstream import withdrawals
 from millstream_shared import connections, errors, ids
 from millstream_shared.claims import Orphan, Postponed
+from millstream_shared.logs import Batch, Logs
 from millstream_shared.store import Store
 from millstream_worker import endings, worker_logging
 from millstream_worker.bells import Bell
@@ -58,6 +59,7 @@ class Worker:
         self._selector = crew.selector
         self._crew = crew
         crew.grace_seconds = store.settings.timeout_grace_seconds
+        self._logs = Logs(store)
         self._bell = Bell(store, options.queues, _BELL_SECONDS)
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
@@ -231,6 +233,8 @@ class Worker:
             self._settle_orphans(buried, news.deaths[-1])
             self._may_have_work = True
         for claim, limit in news.overdue:
+        if news.lines:
+            self._keep_lines(news.lines)
             worker_logging.error("a process was killed for a time limit", run=claim.run_id, seconds=limit.seconds)
             outcome = endings.timed_out(claim, limit, self._name)
             if isinstance(outcome, Postponed):
@@ -257,6 +261,16 @@ class Worker:
                     worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
 
     # -- duties, every few seconds
+
+    def _keep_lines(self, lines: list[Batch]) -> None:
+        """Before anybody hears that the runs have ended: who then asks for their lines finds all of them."""
+        try:
+            self._logs.write(lines)
+        except errors.ServiceError:
+            raise
+        except Exception as refused:
+            # As of a server that has no room left: nothing to end a worker for.
+            worker_logging.error("lines of runs are not kept", runs=len(lines), reason=str(refused))
 
     def _do_duties(self) -> None:
         self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2

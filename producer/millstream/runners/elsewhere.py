@@ -8,7 +8,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from millstream import context, dependencies, outcomes, recording, run_logging, runs, sessions, surroundings, waiting
+from millstream import (
+    context,
+    dependencies,
+    log_shipping,
+    outcomes,
+    recording,
+    run_logging,
+    runs,
+    sessions,
+    surroundings,
+    waiting,
+)
 from millstream.futures import Future
 from millstream.runners import errands
 from millstream.runners.base import TaskRunner
@@ -138,6 +149,8 @@ class Trip:
             recorder = sessions.current().recorder
             for run_id, record in outcome.within:
                 recorder.add(run_id, record)
+        if outcome and outcome.lines:
+            log_shipping.add_ready(outcome.lines)
         if self._run.flow_run_id is not None:
             recording.run_finished(self._run, state)
 

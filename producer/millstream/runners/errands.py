@@ -10,7 +10,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from millstream import arguments, context, engine, outcomes, printing, recording, run_logging, surroundings
+from millstream import (
+    arguments,
+    context,
+    engine,
+    log_shipping,
+    outcomes,
+    printing,
+    recording,
+    run_logging,
+    surroundings,
+)
 from millstream.context import FlowRunContext
 from millstream.runners import homebound, nesting
 from millstream.runners.base import TaskRunner
@@ -18,6 +28,7 @@ from millstream.runners.threads import ThreadPoolTaskRunner
 from millstream.runs import FlowRun, TaskRun
 from millstream.utilities.annotations import quote
 from millstream_shared import errors, packing, states, values
+from millstream_shared.logs import Batch
 from millstream_shared.states import State
 
 if TYPE_CHECKING:
@@ -93,20 +104,21 @@ class Errand:
 class Outcome:
     """How a run ended elsewhere: its record, and those of the task runs within it, by run id.
 
-    `persists` says whether the record at home is to have the value too.
+    `persists` says whether the record at home is to have the value too. `lines` are those that the runs have logged.
     """
 
     record: bytes
     within: list[tuple[str, bytes]]
     persists: bool
+    lines: list[Batch]
 
     def encode(self) -> bytes:
-        return packing.pack([self.record, self.within, self.persists])
+        return packing.pack([self.record, self.within, self.persists, [batch.fields() for batch in self.lines]])
 
     @classmethod
     def decode(cls, data: bytes) -> "Outcome":
-        record, within, persists = packing.unpack(data)
-        return cls(record, [(run_id, stored) for run_id, stored in within], persists)
+        record, within, persists, lines = packing.unpack(data)
+        return cls(record, [(run_id, stored) for run_id, stored in within], persists, [Batch(*each) for each in lines])
 
 
 # --- at home ----------------------------------------------------------------------------------------------------------
@@ -144,13 +156,16 @@ def perform(data: bytes, runners: Runners = ThreadPoolTaskRunner) -> bytes:
     is_away = errand.scene.home != _process_mark
     if is_away and errand.scene.logging_level:
         _logger.setLevel(errand.scene.logging_level)
+    if is_away:
+        log_shipping.hold()
     with homebound.collecting(is_away) as collected:
         state = _executed(errand, runners)
     # However large: it goes straight to who asked for it.
     told = recording.encoded(run, state, run.task_name)
     record = recording.record_of_task(run, told, worker="", attempt=max(run.run_count, 1))
     within = [(run_id, stored) for run_id, stored in collected if run_id != run.run_id]
-    return Outcome(record, within, run.persists).encode()
+    lines = log_shipping.take([run.run_id, *(run_id for run_id, _ in within)]) if is_away else []
+    return Outcome(record, within, run.persists, lines).encode()
 
 
 def _executed(errand: Errand, runners: Runners) -> State[Any]:
