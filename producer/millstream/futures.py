@@ -21,6 +21,7 @@ __all__ = [
     "PrefectFutureList",
     "as_completed",
     "blocking",
+    "future_of",
     "resolve_futures_to_results",
     "resolve_futures_to_states",
     "set_blocking_hook",
@@ -204,6 +205,21 @@ class FutureList(list[Future[T]]):
         async for future in waiting.as_completed(self):
             await future
         return [await future for future in self]
+
+
+def future_of(run_id: uuid.UUID | str) -> Future[Any]:
+    """The future of a submitted run of which no more is known than its id, in whatever process that is asked for.
+
+    Its outcome is kept as long as the records of runs, by default a week; after that, as for an id that never was, the
+    future ends as Crashed, with a RunLost. Raises ValueError for what is no id.
+    """
+    from millstream import sessions  # only who has such an id needs one here
+
+    known = (run_id if isinstance(run_id, uuid.UUID) else uuid.UUID(run_id)).hex
+    session = sessions.current()
+    future: Future[Any] = Future(known, known, session.live_state, stored=True)
+    session.follow(future)
+    return future
 
 
 PrefectFuture = Future

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from millstream_shared import ids
 from millstream_shared.store import Store
 
+LOCAL = "local"
+"""What names of workers begin with that end with the process which they were started for."""
+
 _logger = logging.getLogger("millstream.local_workers")
 _SECONDS_TO_END = 5.0
 _MOST_STARTS = 5
@@ -45,7 +48,14 @@ class LocalWorkers:
             if ours:
                 os.close(ours.lifeline)
                 _logger.warning("The worker of queue %r ended: another is started.", queue)
-            self._workers[queue] = _start(queue, starts)
+            process, lifeline = start_worker("--queue", queue, "--kind", LOCAL)
+            self._workers[queue] = LocalWorker(process, lifeline, starts)
+
+    @property
+    def queues(self) -> dict[str, int]:
+        """The queues that have a worker of this process, with its process id."""
+        with self._lock:
+            return {queue: worker.process.pid for queue, worker in self._workers.items()}
 
     def close(self) -> None:
         """End all of them."""
@@ -70,17 +80,21 @@ class LocalWorkers:
         return any(ids.lives_here(name) for name in self._store.workers(queue))
 
 
-def _start(queue: str, starts: int) -> LocalWorker:
+def start_worker(*options: str) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a worker that lives no longer than this process: the process, and the lifeline whose closing ends it."""
     theirs, lifeline = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "millstream_worker", "--queue", queue, "--lifeline", str(theirs)],
+            [sys.executable, "-m", "millstream_worker", *options, "--lifeline", str(theirs)],
             pass_fds=(theirs,),
             stdin=subprocess.DEVNULL,
             # Ctrl-C is for the script: it decides what becomes of its workers.
             start_new_session=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
         )
+    except BaseException:
+        os.close(lifeline)
+        raise
     finally:
         os.close(theirs)
-    return LocalWorker(process, lifeline, starts)
+    return process, lifeline

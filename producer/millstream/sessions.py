@@ -63,6 +63,13 @@ def close_current() -> None:
         session.close()
 
 
+def _end() -> None:
+    """At the end of the process."""
+    if _current is not None:
+        _current.outlast_background()
+    close_current()
+
+
 def _forget() -> None:
     # Sockets and threads are the parent's: a forked child makes a session of its own.
     global _current, _lock
@@ -71,5 +78,5 @@ def _forget() -> None:
     _current, _lock = None, threading.Lock()
 
 
-atexit.register(close_current)
+atexit.register(_end)
 os.register_at_fork(after_in_child=_forget)

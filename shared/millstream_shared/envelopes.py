@@ -26,9 +26,10 @@ class Header:
     """What all runs of one batch have in common.
 
     `function` is `module:qualname`, or `sha256:…` for a task that travels by value. `queue` is that of the flow's
-    runner, empty for the default. `inherited_tags` go on to what the run submits itself. `depth` counts the task runs,
-    this one included, that it is nested in. `log_prints` holds for tasks that do not say otherwise. `around` is what
-    else of the place where the runs were submitted counts where they are executed, pickled; most have nothing of that.
+    runner, empty for the default; `flow_run_id` is empty for background runs. `inherited_tags` go on to what the run
+    submits itself. `depth` counts the task runs, this one included, that it is nested in. `log_prints` holds for tasks
+    that do not say otherwise. `around` is what else of the place where the runs were submitted counts where they are
+    executed, pickled; most have nothing of that.
     """
 
     function: str

@@ -1,12 +1,15 @@
 """Run ids: 32 hex digits of a random UUID, of which the runs of one flow run share the first twelve.
 
 The shared beginning (the *tree*) names the Redis key that holds a run's record, so an id alone is enough to find
-the record and the records of one flow run lie, expire and move together.
+the record and the records of one flow run lie, expire and move together. A background run, which belongs to no flow
+run, has a tree of its own, and is known by the 17th digit.
 """
 
 import os
 
 _TREE_DIGITS = 12
+_VARIANT_AT = 16
+_BACKGROUND = "9"
 
 
 def new_flow_run_id() -> str:
@@ -17,6 +20,16 @@ def new_flow_run_id() -> str:
 def new_task_run_id(flow_run_id: str | None) -> str:
     """A fresh id in the tree of `flow_run_id`; with None (a task called outside any flow) in one of its own."""
     return _uuid4_hex(tree_of(flow_run_id) if flow_run_id else os.urandom(6).hex())
+
+
+def new_background_run_id() -> str:
+    """A fresh id for a run in the background."""
+    return _uuid4_hex(os.urandom(6).hex(), _BACKGROUND)
+
+
+def is_background(run_id: str) -> bool:
+    """Whether this is the id of a run in the background."""
+    return run_id[_VARIANT_AT] == _BACKGROUND
 
 
 def tree_of(run_id: str) -> str:
@@ -46,7 +59,7 @@ def lives_here(owner: str) -> bool:
     return True
 
 
-def _uuid4_hex(tree: str) -> str:
+def _uuid4_hex(tree: str, variant: str = "8") -> str:
     # os.urandom rather than `random`: a user's random.seed() must not make two processes draw the same ids.
     digits = os.urandom(9).hex()
-    return f"{tree}4{digits[:3]}8{digits[3:]}"
+    return f"{tree}4{digits[:3]}{variant}{digits[3:]}"

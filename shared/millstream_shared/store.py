@@ -12,6 +12,8 @@ from millstream_shared.settings import Settings
 
 _LARGEST_CALL = 500
 """Runs in one script call: about 2 ms during which the server does nothing else."""
+_LARGEST_CLAIM = 1 << 30
+"""No limit beside those of a worker's slots and of the size of an answer."""
 
 
 class Store:
@@ -113,6 +115,19 @@ class Store:
         stored: list[bytes | None] = self._persist(payloads) if waiting else []
         return [(name.decode(), payload) for name, payload in zip(waiting, stored, strict=True) if payload]
 
+    def background_runs(self, queue: str, owners: Sequence[str]) -> dict[str, str]:
+        """The background runs that are queued or postponed on `queue`, or held by `owners`: id and name."""
+        found = self._persist(lambda _: self.client.lrange(keys.queue(queue), 0, -1))
+        found += self._persist(lambda _: self.client.zrange(keys.scheduled(queue), 0, -1))
+        for owner in owners:
+            found += self._persist(lambda _, owner=owner: self.client.hkeys(keys.held(owner)))
+        background = [run_id for name in found if ids.is_background(run_id := name.decode())]
+        return {run_id: self._description(run_id) for run_id in background}
+
+    def _description(self, run_id: str) -> str:
+        found: bytes | None = self._persist(lambda _: self.client.hget(keys.job(run_id), "description"))
+        return found.decode() if found else run_id
+
     def withdraw(self, ended: Sequence[Record]) -> list[str]:
         """End queued runs that no worker has begun, with these records; the ids of those that were still there."""
         args: list[Any] = [self.settings.retention_seconds]
@@ -131,9 +146,15 @@ class Store:
 
     # -- doing work
 
-    def claim(self, owner: str, queues: Sequence[str], *, sync_slots: int, async_slots: int) -> Claimed:
-        """Take runs from the queues, the first queue first. Raises LeaseLost if `owner` was given up for dead."""
-        args = [owner, max(sync_slots, 0), max(async_slots, 0), rq_queue.timestamp(), *queues]
+    def claim(
+        self, owner: str, queues: Sequence[str], *, sync_slots: int, async_slots: int, most: int | None = None
+    ) -> Claimed:
+        """Take runs from the queues, the first queue first, `most` at once if it says so.
+
+        Raises LeaseLost if `owner` was given up for dead.
+        """
+        limit = _LARGEST_CLAIM if most is None else max(most, 0)
+        args = [owner, max(sync_slots, 0), max(async_slots, 0), limit, rq_queue.timestamp(), *queues]
         next_due, taken = self._run("claim", args)
         runs = [
             Claim(
@@ -277,6 +298,10 @@ class Store:
                     yield records.decode(name.decode(), stored)
 
     # -- being told
+
+    def follow(self, run_id: str, inbox: str) -> bool:
+        """Have `inbox` told of the end of a run that another process submitted; False if it is not to be executed."""
+        return bool(self._run("follow", [run_id, inbox]))
 
     def next_finished(self, inbox: str, timeout: float) -> dict[str, bytes]:
         """The records of runs that ended, at most 1,000, by run id; waits up to `timeout` seconds for the first.

@@ -40,8 +40,17 @@ def worker() -> None:
     help="Seconds that running tasks may go on after SIGTERM; then they are handed back.",
 )
 @click.option("--lifeline", type=int, default=None, hidden=True)
+@click.option("--kind", default="worker", hidden=True)
+@click.option("--most", type=click.IntRange(min=1), default=None, hidden=True)
 def start(
-    queues: tuple[str, ...], processes: int | None, threads: int, burst: bool, grace: float, lifeline: int | None
+    queues: tuple[str, ...],
+    processes: int | None,
+    threads: int,
+    burst: bool,
+    grace: float,
+    lifeline: int | None,
+    kind: str,
+    most: int | None,
 ) -> None:
     """Serve queues until SIGTERM or Ctrl-C.
 
@@ -61,7 +70,7 @@ def start(
     try:
         settings = get_settings()
         worker_logging.set_up(quiet=lifeline is not None)
-        crew.start(ids.new_owner_id("worker"))
+        crew.start(ids.new_owner_id(kind))
         from millstream import sessions
         from millstream_worker.worker import Options, Worker
 
@@ -70,5 +79,5 @@ def start(
     except errors.MillstreamError as problem:
         crew.kill()
         raise click.ClickException(str(problem)) from problem
-    options = Options(queues=queues or (settings.default_queue,), burst=burst, grace_seconds=grace, lifeline=lifeline)
+    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most)
     sys.exit(Worker(store, options, crew).run())

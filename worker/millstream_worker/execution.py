@@ -3,11 +3,11 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from millstream import arguments, engine, printing, recording, run_logging, sessions, surroundings
+from millstream import arguments, context, engine, printing, recording, run_logging, sessions, surroundings
 from millstream.context import FlowRunContext
 from millstream.runners import nesting
 from millstream.runners.queue import QueueTaskRunner
@@ -39,11 +39,11 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the runs with one header share: made once, used for each of them."""
+    """What the runs with one header share: made once, used for each of them. Background runs have no flow run."""
 
     header: Header
     task: Task[..., Any]
-    flow_run: FlowRun
+    flow_run: FlowRun | None
     task_runner: QueueTaskRunner
     around: Surroundings
 
@@ -103,7 +103,7 @@ class Executor:
         task_run.created = envelope.created
         task_run.task_name = header.task_name
         task_run.name = f"{header.task_name}-{assignment.run_id[-3:]}"
-        task_run.flow_run_id = header.flow_run_id
+        task_run.flow_run_id = header.flow_run_id or None
         task_run.parent_task_run_id = header.parent_run_id
         task_run.tags = frozenset(header.tags)
         if batch is None:
@@ -128,10 +128,16 @@ def _entered(envelope: Envelope, batch: Batch, task_run: TaskRun) -> Generator[A
     with (
         nesting.entered(batch.header.depth),
         printing.logged(True) if batch.header.log_prints else nullcontext(),
-        FlowRunContext(None, batch.flow_run, batch.task_runner, results=batch.around.results),
+        _flow_run_context(batch),
         surroundings.entered(batch.around),
     ):
         yield wait_for
+
+
+def _flow_run_context(batch: Batch) -> AbstractContextManager[Any]:
+    if batch.flow_run is None:
+        return context.tags(*batch.header.inherited_tags)
+    return FlowRunContext(None, batch.flow_run, batch.task_runner, results=batch.around.results)
 
 
 def _new_batch(header: Header) -> Batch:
@@ -146,7 +152,7 @@ def _new_batch(header: Header) -> Batch:
     runner = QueueTaskRunner(header.queue or None)
     runner.__enter__()
     around = surroundings.decode(header.around)
-    return Batch(header, loading.load_task(header.function), flow_run, runner, around)
+    return Batch(header, loading.load_task(header.function), flow_run if header.flow_run_id else None, runner, around)
 
 
 def _unopened(assignment: Assignment) -> TaskRun:

@@ -50,35 +50,10 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         session = sessions.current()
         queue = task.queue or self.queue or get_settings().default_queue
         session.use_queue(queue)
+        # What a task needs to go on comes before what nobody has begun: trees are walked depth first, and the number of
+        # tasks that wait for others stays small.
         header = self._header(session, task)
-        # All arguments before the first run: one that cannot be sent must not leave half a map behind. The rest goes
-        # in parts, so that workers begin while later parts are still being made.
-        bodies = [arguments.encode_for_queue(task.name, parameters, wait_for) for parameters in batch]
-        parts = (bodies[at : at + _PART] for at in range(0, len(bodies), _PART))
-        return [future for part in parts for future in self._submit_part(session, task, queue, header, part)]
-
-    def _submit_part(
-        self, session: "Session", task: "Task[..., Any]", queue: str, header: Header, bodies: list[Encoded]
-    ) -> list[Future[Any]]:
-        queued = _seal(task.name, header, bodies)
-        live_state = session.live_state
-        futures: list[Future[Any]] = [Future(run.run_id, run.description, live_state, stored=True) for run in queued]
-        session.watcher.watch(futures)
-        try:
-            session.store.submit(
-                queue,
-                queued,
-                inbox=session.owner,
-                is_async=task.isasync,
-                # What a task needs to go on comes before what nobody has begun: trees are walked depth first, and
-                # the number of tasks that wait for others stays small.
-                in_front=header.depth > 1,
-                tags=header.tags,
-            )
-        except BaseException:
-            session.watcher.forget(futures)
-            raise
-        return futures
+        return send(session, task, queue, header, batch, wait_for, in_front=header.depth > 1)
 
     def stop(self, abandon: bool) -> None:
         """With `abandon`, end the runs that no worker has begun: their flow run was interrupted, nobody wants them."""
@@ -96,7 +71,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
             if flow_context.flow is not None:
                 surroundings.share_parameters(session, flow_run)
         return Header(
-            function=_function(session, task),
+            function=function_of(session, task),
             task_name=task.name,
             queue=self.queue or "",
             flow_run_id=flow_run.run_id,
@@ -113,13 +88,49 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         )
 
 
+def send(
+    session: "Session",
+    task: "Task[..., Any]",
+    queue: str,
+    header: Header,
+    batch: Sequence[dict[str, Any]],
+    wait_for: Sequence[Any],
+    *,
+    in_front: bool = False,
+) -> list[Future[Any]]:
+    """Put a run for each element of the batch on `queue`, at its end or `in_front`. Raises as `submit_batch` does."""
+    # All arguments before the first run: one that cannot be sent must not leave half a map behind. The rest goes
+    # in parts, so that workers begin while later parts are still being made.
+    bodies = [arguments.encode_for_queue(task.name, parameters, wait_for) for parameters in batch]
+    futures: list[Future[Any]] = []
+    for at in range(0, len(bodies), _PART):
+        queued = _seal(task.name, header, bodies[at : at + _PART])
+        futures += _send_part(session, queue, queued, is_async=task.isasync, in_front=in_front, tags=header.tags)
+    return futures
+
+
+def _send_part(
+    session: "Session", queue: str, queued: list[QueuedRun], *, is_async: bool, in_front: bool, tags: Sequence[str]
+) -> list[Future[Any]]:
+    live_state = session.live_state
+    futures: list[Future[Any]] = [Future(run.run_id, run.description, live_state, stored=True) for run in queued]
+    session.watcher.watch(futures)
+    try:
+        session.store.submit(queue, queued, inbox=session.owner, is_async=is_async, in_front=in_front, tags=tags)
+    except BaseException:
+        session.watcher.forget(futures)
+        raise
+    return futures
+
+
 def _seal(task_name: str, header: Header, bodies: list[Encoded]) -> list[QueuedRun]:
     key = get_settings().signing_key
     signing_key = key.get_secret_value().encode() if key else None
     encoded, created = header.encode(), time.time()
     queued: list[QueuedRun] = []
+    flow_run_id = header.flow_run_id
     for body, upstream, is_elsewhere in bodies:
-        run_id = ids.new_task_run_id(header.flow_run_id)
+        run_id = ids.new_task_run_id(flow_run_id) if flow_run_id else ids.new_background_run_id()
         needed = "".join(upstream)
         payload = envelopes.seal(
             run_id, created, encoded, bytes.fromhex(needed), body, signing_key, is_elsewhere=is_elsewhere
@@ -128,7 +139,7 @@ def _seal(task_name: str, header: Header, bodies: list[Encoded]) -> list[QueuedR
     return queued
 
 
-def _function(session: "Session", task: "Task[..., Any]") -> str:
+def function_of(session: "Session", task: "Task[..., Any]") -> str:
     """How a worker finds the task: by name where that leads to this very task, else by the hash of its content."""
     if by_name := task.reference:
         return by_name

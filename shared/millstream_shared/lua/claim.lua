@@ -1,22 +1,22 @@
 -- Takes runs from the queues, in order of priority, under the lease of the worker that asks.
--- ARGV: owner, slots for sync runs, slots for async runs, time as RQ writes it, queues...
+-- ARGV: owner, slots for sync runs, slots for async runs, how many at most, time as RQ writes it, queues...
 -- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload, and for one that a
 -- limit of 0 will never let in the name of that limit
 -- uses slots.lua
-local owner, sync, async, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local owner, sync, async, most, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
 local held = 'ms:held:' .. owner
 local taken, size, next_due = {}, 0, -1
 local set_aside = 0
-for i = 5, #ARGV do
+for i = 6, #ARGV do
   local queue = ARGV[i]
   local key = 'rq:queue:' .. queue
   local wait = enqueue_due(queue)
   if wait and (next_due < 0 or wait < next_due) then next_due = wait end
   -- Large payloads are fetched a few at a time: one answer should not block the server.
-  while (sync > 0 or async > 0) and size < 8388608 and set_aside < 500 do
+  while (sync > 0 or async > 0) and #taken < most and size < 8388608 and set_aside < 500 do
     local id = redis.call('LPOP', key)
     if not id then break end
     local job = 'rq:job:' .. id

@@ -106,7 +106,12 @@ local function finish(id, record, keep, told, freed)
     local dependents = 'ms:dependents:' .. id
     for _, dependent in ipairs(redis.call('SMEMBERS', dependents)) do
       local waiting = 'rq:job:' .. dependent
-      if redis.call('HEXISTS', waiting, 'waits') == 1 and redis.call('HINCRBY', waiting, 'waits', -1) == 0 then
+      if string.byte(dependent) == 64 then
+        -- An inbox that follows the run: '@' and its name.
+        local inbox = string.sub(dependent, 2)
+        told[inbox] = told[inbox] or {}
+        table.insert(told[inbox], #record <= 4096 and id .. record or id)
+      elseif redis.call('HEXISTS', waiting, 'waits') == 1 and redis.call('HINCRBY', waiting, 'waits', -1) == 0 then
         redis.call('HDEL', waiting, 'waits')
         freed[#freed + 1] = dependent
       end
