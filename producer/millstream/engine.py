@@ -20,7 +20,7 @@ from millstream import (
     runs,
 )
 from millstream.context import FlowRunContext, TaskRunContext
-from millstream_shared import errors, states
+from millstream_shared import errors, ids, states
 from millstream_shared.states import State, StateType
 
 if TYPE_CHECKING:
@@ -136,8 +136,9 @@ def _admitted_try(
     task: "Task[..., Any]", run: "TaskRun", context: TaskRunContext, supervisor: Supervisor | None
 ) -> drivers.Steps[State[Any]]:
     """Take what concurrency limits on the run's tags ask for, call the function, give it back."""
-    # A worker has done that before it gave the run to a supervisor; outside of flow runs there need not be a server.
-    if not run.tags or supervisor is not None or run.flow_run_id is None:
+    # A worker has done that before it gave the run to a supervisor; for a call outside of flow runs there need not be a
+    # server.
+    if not run.tags or supervisor is not None or (run.flow_run_id is None and not ids.is_background(run.run_id)):
         return (yield from _try(task, run, context, supervisor))
     try:
         admitted = yield from acquisitions.begun(run)

@@ -172,7 +172,7 @@ def record_of_queued(run_id: str, payload: bytes) -> Record:
         # Only looked at, not executed: a signature is not asked for.
         envelope = envelopes.open_unchecked(payload)
         header, created = Header.decode(envelope.header), envelope.created
-        name, flow_run, parent, tags = header.task_name, header.flow_run_id, header.parent_run_id, header.tags
+        name, flow_run, parent, tags = header.task_name, header.flow_run_id or None, header.parent_run_id, header.tags
     except Exception:
         name, flow_run, parent, tags, created = "unreadable", None, None, (), time.time()
     return Record(

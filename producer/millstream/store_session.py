@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -36,23 +37,24 @@ class Session:
         references.set_key_reader(Kept(store).get_key)
         self.recorder = Recorder(store, self.owner)
         self.slots = Slots(store, self.owner)
-        self.watcher = Watcher(store, self.owner, self._attend_queues, self.slots)
         self._ships_logs = log_shipping.begin(log_shipping.StoreCarrier(store))
+        self.watcher = Watcher(store, self.owner, self._attend_queues, self.slots)
         self._local_workers = LocalWorkers(store) if is_local else None
         self._queues: set[str] = set()
         self._warn_at: dict[str, float] = {}
         self._definitions: dict[str, float] = {}
         self._interrupted: list[str] = []
+        self._background: dict[str, Submitted] = {}
 
     def close(self) -> None:
         """Write what is still to be written, and end the workers that were started for this process."""
         try:
             # A process that wants to end does not wait long for a server that is away.
             self.store.give_up_soon()
-            self.recorder.flush(timeout=5)
-            self.watcher.close()
             if self._ships_logs:
                 log_shipping.end(timeout=2)
+            self.recorder.flush(timeout=5)
+            self.watcher.close()
             if self._local_workers:
                 self._local_workers.close()
                 # What those workers were executing went back to its queue.
@@ -68,6 +70,18 @@ class Session:
             self._queues.add(queue)
             self._attend(queue)
 
+    def note_background(self, queue: str, futures: Sequence[Future[Any]]) -> None:
+        """Remember background runs, if their worker may be one that ends with this process."""
+        if self._local_workers:
+            self._background.setdefault(queue, Submitted()).extend(futures)
+
+    def outlast_background(self) -> None:
+        """At the end of a script: wait for background runs that nobody would execute after it."""
+        if self._local_workers and (self._background or self._local_workers.queues):
+            from millstream import leaving
+
+            leaving.wait_for_background(self.store, self._local_workers, self._background)
+
     def put_definition(self, digest: str, definition: bytes) -> None:
         """Keep a function that travels by value, unless that was done lately."""
         now = time.monotonic()
@@ -77,11 +91,18 @@ class Session:
 
     def follow(self, future: Future[Any]) -> None:
         """Complete a future whose run another process submitted."""
-        found = self.store.look([future.run_id])[future.run_id]
-        if isinstance(found, bytes) and records.has_ended(found):
-            future.complete(partial(_state_of, future.run_id, found))
-        else:
+        if not self._complete(future):
             self.watcher.watch([future])
+            if not self.store.follow(future.run_id, self.owner):
+                # It has just ended; or it is a flow run, or lost: that is for the watcher to find out.
+                self._complete(future)
+
+    def _complete(self, future: Future[Any]) -> bool:
+        found = self.store.look([future.run_id])[future.run_id]
+        if not (isinstance(found, bytes) and records.has_ended(found)):
+            return False
+        future.complete(partial(_state_of, future.run_id, found))
+        return True
 
     def withdraw(self, flow_run_id: str) -> None:
         """End what is queued for a flow run that was interrupted."""

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from millstream_shared.claims import Claim, Postponed
 from millstream_shared.logs import Batch
@@ -71,6 +72,11 @@ class Crew:
         """The ids of all runs that the crew has."""
         runs = [run_id for child in self._children for run_id in child.claims]
         return runs + [claim.run_id for claim in self._suspects]
+
+    @property
+    def busy(self) -> int:
+        """How many runs it has, those not counted that only wait for others and lend their thread."""
+        return len(self._suspects) + sum(len(child.claims) - child.lent for child in self._children)
 
     @property
     def is_idle(self) -> bool:
@@ -162,6 +168,15 @@ class Crew:
         if writable:
             child.channel.flush()
         messages, alive = child.receive()
+        self._take_in(child, messages, news)
+        if not child.claims:
+            child.has_suspect = False
+        if not alive:
+            self._bury(child, news)
+        self._assign_suspect()
+        return news
+
+    def _take_in(self, child: ChildProcess, messages: list[tuple[str, Any]], news: News) -> None:
         for kind, content in messages:
             if kind == channels.DONE:
                 news.ended += [outcome for outcome in content if child.drop(outcome[0])]
@@ -176,20 +191,14 @@ class Crew:
                 news.returned += [run_id for run_id in content if child.drop(run_id)]
             elif kind == channels.LENT:
                 child.lent += content
+            elif kind == channels.LINES:
+                news.lines += [Batch(*fields) for fields in content]
+                child.channel.send(channels.TAKEN, None)
             elif kind == channels.READY:
                 child.is_ready = True
                 self._failed_starts = 0
                 if len(self._children) < self.processes:
                     self._start_child()
-            elif kind == channels.LINES:
-                news.lines += [Batch(*fields) for fields in content]
-                child.channel.send(channels.TAKEN, None)
-        if not child.claims:
-            child.has_suspect = False
-        if not alive:
-            self._bury(child, news)
-        self._assign_suspect()
-        return news
 
     @property
     def next_deadline(self) -> float:
@@ -197,15 +206,22 @@ class Crew:
         return min((limit.deadline for child in self._children for limit in child.limits.values()), default=math.inf)
 
     def kill_overdue(self) -> News:
-        """End the children in which a run has outlasted its time limit; what else they had comes back."""
+        """End the children in which a run has outlasted its time limit; what else they had comes back.
+
+        All runs whose time is up go with their child, also those that could stop for a while yet: given back, each of
+        them might cost one more child.
+        """
         news, now = News(), time.monotonic()
         for child in list(self._children):
-            overdue = {run_id: limit for run_id, limit in child.limits.items() if limit.deadline <= now}
-            if overdue:
-                child.kill()
-                news.overdue += [(child.claims.pop(run_id), limit) for run_id, limit in overdue.items()]
-                news.returned += child.claims
-                self._replace(child)
+            if all(limit.deadline > now for limit in child.limits.values()):
+                continue
+            child.kill()
+            # What it still said counts.
+            self._take_in(child, child.receive()[0], news)
+            late = [run_id for run_id, limit in child.limits.items() if limit.deadline - self.grace_seconds <= now]
+            news.overdue += [(child.claims.pop(run_id), child.limits[run_id]) for run_id in late]
+            news.returned += child.claims
+            self._replace(child)
         return news
 
     def watch_for_writing(self) -> None:

@@ -33,12 +33,17 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a worker works. `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once."""
+    """How a worker works.
+
+    `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once. `most` is how many runs it
+    executes at once, not counting those that lend their thread while they wait (None: as many as its crew takes).
+    """
 
     queues: tuple[str, ...]
     burst: bool = False
     grace_seconds: float = 60.0
     lifeline: int | None = None
+    most: int | None = None
 
 
 class StopAtOnce(BaseException):
@@ -54,12 +59,12 @@ class Worker:
 
     def __init__(self, store: Store, options: Options, crew: Crew) -> None:
         self._store = store
+        self._logs = Logs(store)
         self._options = options
         self._name = crew.worker
         self._selector = crew.selector
         self._crew = crew
         crew.grace_seconds = store.settings.timeout_grace_seconds
-        self._logs = Logs(store)
         self._bell = Bell(store, options.queues, _BELL_SECONDS)
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
@@ -174,8 +179,13 @@ class Worker:
         # With all threads busy there may still be async runs, behind the first sync one: look, but not all the time.
         if sync <= 0 and (asynchronous <= 0 or time.monotonic() < self._claim_at):
             return
+        most = None if self._options.most is None else self._options.most - self._crew.busy
+        if most is not None and most <= 0:
+            return
         try:
-            claimed = self._store.claim(self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous)
+            claimed = self._store.claim(
+                self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous, most=most
+            )
         except errors.LeaseLost:
             self._start_over()
             return
@@ -184,7 +194,7 @@ class Worker:
         claims = claimed.runs
         self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
         taken_async = sum(claim.is_async for claim in claims)
-        if len(claims) - taken_async < sync and taken_async < asynchronous:
+        if len(claims) - taken_async < sync and taken_async < asynchronous and (most is None or len(claims) < most):
             self._may_have_work = False
         refused = [claim for claim in claims if claim.refused_by]
         if refused:
@@ -223,6 +233,8 @@ class Worker:
     # -- settling
 
     def _settle(self, news: News) -> None:
+        if news.lines:
+            self._keep_lines(news.lines)
         if news.returned:
             self._store.release(self._name, news.returned)
             self._may_have_work = True
@@ -233,8 +245,6 @@ class Worker:
             self._settle_orphans(buried, news.deaths[-1])
             self._may_have_work = True
         for claim, limit in news.overdue:
-        if news.lines:
-            self._keep_lines(news.lines)
             worker_logging.error("a process was killed for a time limit", run=claim.run_id, seconds=limit.seconds)
             outcome = endings.timed_out(claim, limit, self._name)
             if isinstance(outcome, Postponed):
@@ -252,16 +262,6 @@ class Worker:
         if refused:
             worker_logging.warning("refused: other workers took these runs over", runs=refused)
 
-    def _settle_orphans(self, orphans: list[Orphan], cause: str) -> None:
-        """End those that may not go round again: runs under which process after process died, and flow runs."""
-        if orphans:
-            self._store.settle(self._name, [endings.crashed(orphan, self._name, cause) for orphan in orphans])
-            for orphan in orphans:
-                if not orphan.is_flow:
-                    worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
-
-    # -- duties, every few seconds
-
     def _keep_lines(self, lines: list[Batch]) -> None:
         """Before anybody hears that the runs have ended: who then asks for their lines finds all of them."""
         try:
@@ -271,6 +271,16 @@ class Worker:
         except Exception as refused:
             # As of a server that has no room left: nothing to end a worker for.
             worker_logging.error("lines of runs are not kept", runs=len(lines), reason=str(refused))
+
+    def _settle_orphans(self, orphans: list[Orphan], cause: str) -> None:
+        """End those that may not go round again: runs under which process after process died, and flow runs."""
+        if orphans:
+            self._store.settle(self._name, [endings.crashed(orphan, self._name, cause) for orphan in orphans])
+            for orphan in orphans:
+                if not orphan.is_flow:
+                    worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
+
+    # -- duties, every few seconds
 
     def _do_duties(self) -> None:
         self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2
@@ -319,7 +329,7 @@ class Worker:
         self._crew.kill()
         if self._rq:
             self._rq.unregister()
-        self._name = ids.new_owner_id("worker")
+        self._name = ids.new_owner_id(self._name.partition("-")[0])
         self._crew.start(self._name)
         self._register()
         self._may_have_work = True
