@@ -39,10 +39,8 @@ def flow_name(function_name: str) -> str:
     return "unknown-lambda" if function_name == "<lambda>" else function_name.replace("_", "-")
 
 
-def check(name: object) -> str:
-    """`name` if it can be a flow's name. Raises TypeError when it is not text, InvalidNameError for `/ % & > <`."""
-    if not isinstance(name, str):
-        raise TypeError(f"A name is a str, got {type(name).__name__}: {name!r}.")
+def check(name: str) -> str:
+    """`name` if it can be a flow's name. Raises InvalidNameError for `/ % & > <`."""
     if _FORBIDDEN.search(name):
         raise errors.InvalidNameError(f"The name {name!r} must not contain any of / % & > <.")
     return name

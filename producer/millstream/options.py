@@ -94,7 +94,7 @@ class TaskOptions:
 
     def updated(self, **given: Any) -> Self:
         """A copy with `given` instead. Raises TypeError for an option that does not exist."""
-        settled = _settled(given)
+        settled = _settled(given, TaskKeywords, "task")
         result_options.warn_of_contradictions(self.name, settled)
         if "retry_delay_seconds" in settled:
             count = settled.get("retries", self.retries) or 0
@@ -158,7 +158,7 @@ class FlowOptions:
 
     def updated(self, **given: Any) -> Self:
         """A copy with `given` instead. Raises TypeError for an option that does not exist."""
-        settled = _settled(given)
+        settled = _settled(given, FlowKeywords, "flow")
         if "retry_delay_seconds" in settled:
             settled["retry_delay_seconds"] = checked_delay(settled["retry_delay_seconds"])
         return replace(self, **settled)
@@ -174,8 +174,11 @@ class FlowOptions:
         object.__setattr__(self, "results", manner)
 
 
-def _settled(given: dict[str, Any]) -> dict[str, Any]:
+def _settled(given: dict[str, Any], known: type[TaskKeywords | FlowKeywords], kind: str) -> dict[str, Any]:
     """`given` in the types of the record; a name of None keeps the one there is."""
+    unknown = next(iter(given.keys() - known.__annotations__.keys()), None)
+    if unknown is not None:
+        raise TypeError(_unknown_option(unknown, list(known.__annotations__), kind))
     settled = dict(given)
     if settled.get("name", ...) is None:
         del settled["name"]
@@ -186,6 +189,20 @@ def _settled(given: dict[str, Any]) -> dict[str, Any]:
     for option in settled.keys() & _NAMES:
         settled[option] = names.checked_template(settled[option], option)
     return settled
+
+
+def _unknown_option(name: str, known: list[str], kind: str) -> str:
+    import difflib  # for this case alone
+
+    close = difflib.get_close_matches(name, known, 1)
+    advice = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}."
+    return f"A {kind} has no option {name!r}: {advice}"
+
+
+def _name(given: Any) -> str:
+    if not isinstance(given, str):
+        raise TypeError(f"A name is a str, got {type(given).__name__}: {given!r}.")
+    return given
 
 
 def _condition(given: Any) -> Callable[..., Any] | None:
@@ -214,6 +231,7 @@ def _print_choice(given: Any) -> bool | None:
 
 
 _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "name": _name,
     "tags": _tags,
     "task_runner": _task_runner,
     "retries": checked_count,

@@ -239,7 +239,7 @@ def value_of(state: State[Any], raise_on_failure: bool = True) -> Any:
     """`State.result` without the look at the event loop: always the value, never an awaitable."""
     if state.type is StateType.COMPLETED:
         if not state.has_data:
-            raise errors.MissingResult(f"The result of {_described(state)} is not available.")
+            raise errors.MissingResult(f"{_described(state)} completed, but its result is not available.")
         return state.data
     if state.type in _WRAPPERS:
         error = get_state_exception(state)
@@ -296,4 +296,4 @@ def is_state_iterable(value: object) -> TypeGuard[Iterable[State[Any]]]:
 
 
 def _described(state: State[Any]) -> str:
-    return f"Run {state.run_name or state.run_id!r}" if state.run_id else f"A run in state {state.name}"
+    return f"Run {state.run_name or state.run_id!r}" if state.run_id else "A run"

@@ -1,6 +1,7 @@
 """How functions become tasks and flows."""
 
 import functools
+from typing import Any
 
 import pytest
 
@@ -100,10 +101,27 @@ def test_a_flow_name_has_no_characters_that_break_addresses(name: str) -> None:
         flow(double_it, name=name)
 
 
-def test_a_flow_name_is_text() -> None:
+@pytest.mark.parametrize("declare", [flow, task])
+def test_a_name_is_text(declare: Any) -> None:
     """Anything else is a TypeError."""
-    with pytest.raises(TypeError):
-        flow(double_it, name=5)
+    with pytest.raises(TypeError, match="A name is a str, got int: 5"):
+        declare(double_it, name=5)
+
+
+@pytest.mark.parametrize(
+    ("declare", "option", "told"),
+    [
+        (task, "retrys", r"A task has no option 'retrys': did you mean 'retries'\?"),
+        (flow, "task_runer", r"A flow has no option 'task_runer': did you mean 'task_runner'\?"),
+        (flow, "qqq", r"A flow has no option 'qqq': it has name, description, version, task_runner, "),
+    ],
+)
+def test_an_option_that_does_not_exist_is_named(declare: Any, option: str, told: str) -> None:
+    """With the one that was meant, or all that there are."""
+    with pytest.raises(TypeError, match=told):
+        declare(double_it, **{option: 1})
+    with pytest.raises(TypeError, match=told):
+        declare(double_it).with_options(**{option: 1})
 
 
 def test_with_options_gives_a_copy() -> None:

@@ -37,5 +37,3 @@ def test_names_are_checked() -> None:
     assert names.check("my flow: 1") == "my flow: 1"
     with pytest.raises(InvalidNameError, match="a/b"):
         names.check("a/b")
-    with pytest.raises(TypeError):
-        names.check(None)
