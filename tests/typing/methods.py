@@ -38,8 +38,8 @@ assert_type(shop.sell("a"), float)
 assert_type(Shop.price(shop, "a"), float)
 
 
-# The checkers look through the decorators at the function below: so class methods have types on instances, static ones on
-# the class.
+# The checkers look through the decorators at the function below: so class methods have types on instances, and static
+# ones on the class.
 assert_type(shop.named("a"), Shop)
 assert_type(Shop.tax(1.5), float)
 Shop.tax("a")  # type: ignore[call-overload] # pyright: ignore
