@@ -33,7 +33,7 @@ def test_task_run_names_end_as_their_ids() -> None:
 
 
 def test_names_are_checked() -> None:
-    """For being text, and for what breaks addresses."""
+    """For what breaks addresses."""
     assert names.check("my flow: 1") == "my flow: 1"
     with pytest.raises(InvalidNameError, match="a/b"):
         names.check("a/b")
