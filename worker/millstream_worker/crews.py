@@ -191,14 +191,14 @@ class Crew:
                 news.returned += [run_id for run_id in content if child.drop(run_id)]
             elif kind == channels.LENT:
                 child.lent += content
-            elif kind == channels.LINES:
-                news.lines += [Batch(*fields) for fields in content]
-                child.channel.send(channels.TAKEN, None)
             elif kind == channels.READY:
                 child.is_ready = True
                 self._failed_starts = 0
                 if len(self._children) < self.processes:
                     self._start_child()
+            elif kind == channels.LINES:
+                news.lines += [Batch(*fields) for fields in content]
+                child.channel.send(channels.TAKEN, None)
 
     @property
     def next_deadline(self) -> float:
