@@ -69,7 +69,7 @@ def start(
     crew = Crew(processes or os.cpu_count() or 1, threads)
     try:
         settings = get_settings()
-        worker_logging.set_up(quiet=lifeline is not None)
+        worker_logging.set_up(quiet=kind != "worker")
         crew.start(ids.new_owner_id(kind))
         from millstream import sessions
         from millstream_worker.worker import Options, Worker
