@@ -3,7 +3,7 @@
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from millstream import context, names
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True, eq=False)
-class TaskRun:
-    """One run of a task. Ids are 32 hex digits, times unix seconds.
+class _Run:
+    """What runs of tasks and of flows have in common. Ids are 32 hex digits, times unix seconds.
 
     `run_count` counts how often it was begun, `tries` how often its function failed and may be called again. `persists`
     says whether its result is stored wherever it is executed.
@@ -25,8 +25,7 @@ class TaskRun:
 
     run_id: str
     name: str
-    task_name: str
-    flow_run_id: str | None
+    _: KW_ONLY
     parent_task_run_id: str | None = None
     tags: frozenset[str] = frozenset()
     parameters: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -45,29 +44,20 @@ class TaskRun:
 
 
 @dataclass(slots=True, eq=False)
-class FlowRun:
-    """One run of a flow. Ids are 32 hex digits, times unix seconds."""
+class TaskRun(_Run):
+    """One run of a task, in a flow run or, if that is None, by itself."""
 
-    run_id: str
-    name: str
+    task_name: str
+    flow_run_id: str | None
+
+
+@dataclass(slots=True, eq=False)
+class FlowRun(_Run):
+    """One run of a flow."""
+
     flow_name: str
     flow_version: str | None = None
-    parent_task_run_id: str | None = None
     parent_flow_run_id: str | None = None
-    tags: frozenset[str] = frozenset()
-    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
-    state: State[Any] = field(default_factory=states.Pending)
-    run_count: int = 0
-    tries: int = 0
-    created: float = field(default_factory=time.time)
-    started: float | None = None
-    ended: float | None = None
-    persists: bool = False
-
-    @property
-    def id(self) -> uuid.UUID:
-        """The run's id."""
-        return uuid.UUID(hex=self.run_id)
 
 
 Run = TaskRun | FlowRun
@@ -80,7 +70,15 @@ def new_task_runs(task: "Task[..., Any]", batch: Sequence[Mapping[str, Any]]) ->
     for parameters in batch:
         run_id = ids.new_task_run_id(flow_run_id)
         name = names.task_run_name(task.name, run_id)
-        yield TaskRun(run_id, name, task.name, flow_run_id, parent_id, tags, dict(parameters))
+        yield TaskRun(
+            run_id,
+            name,
+            task.name,
+            flow_run_id,
+            parent_task_run_id=parent_id,
+            tags=tags,
+            parameters=dict(parameters),
+        )
 
 
 def new_flow_run(flow: "Flow[..., Any]", parameters: dict[str, Any]) -> FlowRun:
