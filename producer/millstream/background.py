@@ -14,7 +14,6 @@ from millstream_shared.envelopes import Header
 from millstream_shared.settings import get_settings
 
 if TYPE_CHECKING:
-    from millstream.store_session import Session
     from millstream.tasks import Task
 
 
@@ -32,7 +31,7 @@ def submit(task: "Task[..., Any]", batch: Sequence[dict[str, Any]], wait_for: An
     queue = task.queue or get_settings().default_queue
     session.use_queue(queue)
     upstream = dependencies.as_sequence(wait_for)
-    header = _header(session, task, queue_runner.function_of(session, task))
+    header = _header(task, queue_runner.function_of(session, task))
     futures = FutureList(queue_runner.send(session, task, queue, header, batch, upstream))
     session.note_background(queue, futures)
     return futures
@@ -44,7 +43,7 @@ def map_over(task: "Task[..., Any]", parameters: dict[str, Any], wait_for: Any =
     return submit(task, mapping.expand(parameters, takes.defaults, takes.variadic_keyword), wait_for)
 
 
-def _header(session: "Session", task: "Task[..., Any]", function: str) -> Header:
+def _header(task: "Task[..., Any]", function: str) -> Header:
     tags = context.current_tags()
     return Header(
         function=function,

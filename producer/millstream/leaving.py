@@ -45,7 +45,7 @@ def _wait(store: "Store", workers: "LocalWorkers", made_here: "dict[str, Submitt
     while left := _left(store, workers, made_here):
         if time.monotonic() >= note_at:
             note_at = float("inf")
-            advice = "%s: waiting, as the worker ends with this script. Ctrl-C leaves them in the queue for another one."
+            advice = "%s: waiting, as the worker ends with this script. Ctrl-C leaves them queued for another one."
             _logger.warning(advice, _told(left))
         for queue in workers.queues:
             workers.ensure(queue)

@@ -91,7 +91,7 @@ class _Worker:
         if not self._is_stopping:
             raise errors.ServiceError(f"The worker ended by itself, with status {code}; what it wrote says why.")
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Tell it to end: the first time when its runs have ended, the second time at once."""
         self._is_stopping = True
         with suppress(ProcessLookupError):
@@ -122,7 +122,7 @@ def _signals_passed_on(worker: _Worker, *numbers: signal.Signals) -> Generator[N
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: worker.stop()) for number in numbers}
+    before = {number: signal.signal(number, worker.stop) for number in numbers}
     try:
         yield
     finally:
