@@ -140,7 +140,7 @@ def flow_run_began(run: Any) -> None:
 def flow_run_ended(run: Any, state: State[Any]) -> None:
     """One line at the end of a flow run."""
     _make_ready()
-    level = _level_of(state)
+    level = level_of(state)
     if _flow_runs.isEnabledFor(level):
         _flow_runs.log(level, "Finished in state %s", state, extra=_flow_attributes(run))
 
@@ -158,7 +158,7 @@ def flow_run_failed(run: Any, error: BaseException) -> None:
 def task_run_ended(run: Any, state: State[Any]) -> None:
     """One line at the end of a task run."""
     _make_ready()
-    level = _level_of(state)
+    level = level_of(state)
     if _task_runs.isEnabledFor(level):
         # What `log` does, without looking for the line of code that called it: a fifth of the line's cost, and it
         # would always be this one.
@@ -208,7 +208,8 @@ def _logger_of(run: Any) -> tuple[logging.Logger, dict[str, Any]]:
     return _lines_of_flow_runs, _flow_attributes(run)
 
 
-def _level_of(state: State[Any]) -> int:
+def level_of(state: State[Any]) -> int:
+    """The level of the line that says that a run ended so."""
     if state.is_completed():
         return logging.INFO
     return logging.ERROR if state.is_failed() or state.is_crashed() else logging.WARNING

@@ -132,12 +132,17 @@ class Logs:
         found: dict[bytes, bytes] = self._store.command("HGETALL", keys.logged(run_id))
         return [_logged(name.decode(), entry) for name, entry in found.items()]
 
-    def lines(self, runs: Sequence[Logged]) -> list[list[Line]]:
-        """What is there of each run, oldest line first."""
-        stored: list[list[bytes]] = self._store.script("read_logs", *(run.run_id for run in runs)) if runs else []
-        found = [[line for chunk in chunks for line in unpack(chunk)] for chunks in stored]
-        # A bit more may be there, as chunks are dropped as a whole.
-        return [lines[-run.bound :] for run, lines in zip(runs, found, strict=True)]
+    def lines(self, run_ids: Sequence[str]) -> list[tuple[Logged, list[Line]]]:
+        """What is there of those runs that have logged anything, oldest line first, and what is known of them by now."""
+        stored: list[list[Any]] = self._store.script("read_logs", *run_ids) if run_ids else []
+        found: list[tuple[Logged, list[Line]]] = []
+        for run_id, pair in zip(run_ids, stored, strict=True):
+            if pair:
+                run = _logged(run_id, pair[0])
+                lines = [line for chunk in pair[1] for line in unpack(chunk)]
+                # A bit more may be there, as chunks are dropped as a whole.
+                found.append((run, lines[-run.bound :]))
+        return found
 
 
 def _logged(run_id: str, entry: bytes) -> Logged:
