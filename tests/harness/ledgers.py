@@ -1,4 +1,4 @@
-"""What tasks of real processes write down about their begins and ends, in a file that outlives them and every server."""
+"""What tasks of real processes write down of their begins and ends, in a file that outlives them and every server."""
 
 import json
 from pathlib import Path
