@@ -185,7 +185,7 @@ def test_runs_are_told_of_on_stderr() -> None:
     lines = _stderr()
     clock = r"^\d\d:\d\d:\d\d\.\d{3} \| "
     for pattern in (
-        r"INFO    \| Flow run '([a-z-]+)' - Beginning flow run '\1' for flow 'shown'$",
+        r"INFO    \| Flow run '([a-z-]+)' - Beginning flow run '\1' for flow 'shown' \([0-9a-f]{12}\)$",
         r"INFO    \| Task run 'work-[0-9a-f]{3}' - half way$",
         r"INFO    \| Task run 'work-[0-9a-f]{3}' - Finished in state Completed\(\)$",
         r"ERROR   \| Task run 'fail-[0-9a-f]{3}' - Finished in state Failed\('.*ValueError: no'\)$",
