@@ -114,6 +114,7 @@ def _try(flow: "Flow[..., Any]", run: FlowRun, subflows: Subflows | None) -> dri
     runner = flow.task_runner.duplicate()
     yield drivers.Call(runner.__enter__)
     try:
+        run.started = run.started or time.time()
         runs.enter(run, states.Running() if run.tries == 0 else states.Retrying())
         yield drivers.Call(recording.flow_run_changed, (run,))
         state = yield from _attempt(flow, run, runner, subflows)
@@ -129,7 +130,6 @@ def _try(flow: "Flow[..., Any]", run: FlowRun, subflows: Subflows | None) -> dri
 def _attempt(
     flow: "Flow[..., Any]", run: FlowRun, runner: "TaskRunner[Any]", subflows: Subflows | None
 ) -> drivers.Steps[State[Any]]:
-    run.started = run.started or time.time()
     run.run_count += 1
     run_logging.flow_run_began(run)
     manner = caching.manner_of(flow.options)
