@@ -164,6 +164,11 @@ def current_tags() -> frozenset[str]:
     return _tags.get()
 
 
+def inherit_tags(names: Iterable[str]) -> None:
+    """All runs that are started in this context, of the kind that `contextvars` has, get these tags."""
+    _tags.set(frozenset(names))
+
+
 @contextmanager
 def tags(*names: str) -> Generator[frozenset[str]]:
     """Add tags to every run that is started inside; nests. Yields all that are in force."""

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextvars import Context
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from millstream import arguments, context, engine, printing, recording, run_logging, sessions, surroundings
 from millstream.context import FlowRunContext
 from millstream.runners import nesting
 from millstream.runners.queue import QueueTaskRunner
-from millstream.runs import FlowRun, TaskRun
+from millstream.runs import TaskRun
 from millstream.surroundings import RemoteFlowRun, Surroundings
 from millstream.tasks import Task
 from millstream_shared import envelopes, errors
@@ -23,6 +24,7 @@ from millstream_worker import loading
 from millstream_worker.outcomes import Outcome
 
 _KEPT_BATCHES = 1000
+_NOTHING: Final = nullcontext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,16 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What the runs with one header share: made once, used for each of them. Background runs have no flow run."""
+    """What the runs with one header share: made once, used for each of them.
+
+    `place` holds the context variables of the flow run, as far as it reaches into this process. Each run gets a copy:
+    that costs less than to enter and leave them, and what one run sets is not seen by the next.
+    """
 
     header: Header
     task: Task[..., Any]
-    flow_run: FlowRun | None
-    task_runner: QueueTaskRunner
     around: Surroundings
+    place: Context
 
 
 class Executor:
@@ -63,8 +68,7 @@ class Executor:
         task_run = _unopened(assignment)
         try:
             envelope, batch = self._open(assignment, task_run)
-            with _entered(envelope, batch, task_run) as wait_for:
-                state = engine.run_task(batch.task, task_run, task_run.parameters, wait_for, self._supervisor)
+            state = batch.place.copy().run(self._run, envelope, batch, task_run)
         except BaseException as failure:
             state = _stopped_by(task_run, failure)
         return self._outcome(assignment, task_run, recording.encoded(task_run, state, task_run.task_name).placed())
@@ -76,7 +80,11 @@ class Executor:
             envelope, batch = self._open(assignment, task_run)
             if envelope.is_elsewhere:
                 envelope = await asyncio.to_thread(arguments.fetched, envelope)
-            with _entered(envelope, batch, task_run) as wait_for:
+            # The coroutine is a task of its loop, so this context is its own.
+            for variable, value in batch.place.items():
+                variable.set(value)
+            wait_for = _read_arguments(envelope, task_run)
+            with _around(batch):
                 state = await engine.run_task_async(
                     batch.task, task_run, task_run.parameters, wait_for, self._supervisor
                 )
@@ -86,6 +94,11 @@ class Executor:
         # What is large takes a while to write, which is not for this thread, as all other runs of the loop are in it.
         data = (await asyncio.to_thread(data.placed)) if data.is_large else data
         return self._outcome(assignment, task_run, data)
+
+    def _run(self, envelope: Envelope, batch: Batch, task_run: TaskRun) -> State[Any]:
+        wait_for = _read_arguments(envelope, task_run)
+        with _around(batch):
+            return engine.run_task(batch.task, task_run, task_run.parameters, wait_for, self._supervisor)
 
     def depth_of(self, assignment: Assignment) -> int:
         """The depth of a run; 0 if its payload cannot be read, which `execute` will report."""
@@ -120,27 +133,37 @@ class Executor:
         return assignment.run_id, assignment.attempt, record
 
 
-@contextmanager
-def _entered(envelope: Envelope, batch: Batch, task_run: TaskRun) -> Generator[Any]:
-    """The context of the flow run, as far as it reaches into this process; sets the parameters, gives `wait_for`."""
+def _read_arguments(envelope: Envelope, task_run: TaskRun) -> Sequence[Any]:
+    """Set the run's parameters; gives what else it waits for."""
     upstream = sessions.current().store.records(envelope.upstream) if envelope.upstream else {}
     task_run.parameters, wait_for = arguments.decode(envelope, upstream)
-    with (
-        nesting.entered(batch.header.depth),
-        printing.logged(True) if batch.header.log_prints else nullcontext(),
-        _flow_run_context(batch),
-        surroundings.entered(batch.around),
-    ):
-        yield wait_for
+    return wait_for
 
 
-def _flow_run_context(batch: Batch) -> AbstractContextManager[Any]:
-    if batch.flow_run is None:
-        return context.tags(*batch.header.inherited_tags)
-    return FlowRunContext(None, batch.flow_run, batch.task_runner, results=batch.around.results)
+def _around(batch: Batch) -> AbstractContextManager[Any]:
+    """What few runs have around them, and cannot share."""
+    if not batch.header.log_prints and batch.around.transaction is None:
+        return _NOTHING
+    entered = ExitStack()
+    if batch.header.log_prints:
+        entered.enter_context(printing.logged(True))
+    entered.enter_context(surroundings.entered(batch.around))
+    return entered
 
 
 def _new_batch(header: Header) -> Batch:
+    around = surroundings.decode(header.around)
+    place = Context()
+    place.run(_enter_place, header, around)
+    return Batch(header, loading.load_task(header.function), around, place)
+
+
+def _enter_place(header: Header, around: Surroundings) -> None:
+    """Enter for good what the runs of a batch have around them. Background runs have no flow run."""
+    nesting.enter(header.depth)
+    if not header.flow_run_id:
+        context.inherit_tags(header.inherited_tags)
+        return
     flow_run = RemoteFlowRun(
         run_id=header.flow_run_id,
         name=header.flow_run_name,
@@ -151,8 +174,7 @@ def _new_batch(header: Header) -> Batch:
     )
     runner = QueueTaskRunner(header.queue or None)
     runner.__enter__()
-    around = surroundings.decode(header.around)
-    return Batch(header, loading.load_task(header.function), flow_run if header.flow_run_id else None, runner, around)
+    FlowRunContext(None, flow_run, runner, results=around.results).__enter__()
 
 
 def _unopened(assignment: Assignment) -> TaskRun:

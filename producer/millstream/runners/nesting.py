@@ -12,6 +12,11 @@ def depth() -> int:
     return _depth.get()
 
 
+def enter(depth: int) -> None:
+    """All code of the current context is a task run at `depth`."""
+    _depth.set(depth)
+
+
 @contextmanager
 def entered(depth: int) -> Generator[None]:
     """Code within is a task run at `depth`."""
