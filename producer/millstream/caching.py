@@ -77,8 +77,8 @@ def around(
 
 def _planned(task: "Task[..., Any]", run: "TaskRun", manner: Manner) -> "tuple[Keeping | None, LocalRun | None]":
     keeping = part = None
-    # What these two need is slow to import.
-    if persists(manner):
+    # What these two need is slow to import. Of a run that hands out its items there is no result to keep.
+    if persists(manner) and not run.streams:
         from millstream.keeping import Keeping
 
         run.persists = True
@@ -116,7 +116,7 @@ def _put_off(keeping: "Keeping | None", part: "LocalRun | None") -> drivers.Step
 
 def flow_result(run: "FlowRun", options: "FlowOptions", manner: Manner, state: State[Any]) -> drivers.Steps[None]:
     """Keep what a flow run came to, if its results are persisted. Raises StorageUnavailable."""
-    if state.type is not StateType.COMPLETED or not persists(manner):
+    if state.type is not StateType.COMPLETED or not persists(manner) or run.streams:
         return
     run.persists = True
     if manner.storage is not None or not options.cache_result_in_memory:

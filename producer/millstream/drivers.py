@@ -6,9 +6,9 @@ instruction gives or raises.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from types import AsyncGeneratorType, CoroutineType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Protocol, TypeVar, cast
 
 from millstream import timeouts, waiting
@@ -104,9 +104,9 @@ def invoked(function: Any, parameters: dict[str, Any], seconds: float | None) ->
         return (yield from returned(function.invoke(parameters)))
     if function.isasync:
         return (yield from returned(function.invoke(parameters), seconds))
-    # Its time includes that of a coroutine which it may return.
+    # Its time includes that of a coroutine which it may return, and that of the items of a generator.
     begun = time.monotonic()
-    value = timeouts.call(seconds, function.invoke, parameters)
+    value = timeouts.call(seconds, _complete, function, parameters)
     return (yield from returned(value, max(seconds - (time.monotonic() - begun), 0.0)))
 
 
@@ -117,6 +117,11 @@ def returned(value: Any, seconds: float | None = None) -> Steps[Any]:
     if isinstance(value, AsyncGeneratorType):
         return (yield Await(_collected(cast("AsyncGenerator[Any]", value)), seconds))
     return value
+
+
+def _complete(function: Any, parameters: dict[str, Any]) -> Any:
+    value = function.invoke(parameters)
+    return list(cast("Iterable[Any]", value)) if isinstance(value, GeneratorType) else value
 
 
 async def _collected(items: AsyncGenerator[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
 """How a task run is executed: inputs, context, the call, the final state. Read `_steps` first."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -18,6 +18,7 @@ from millstream import (
     retries,
     run_logging,
     runs,
+    streams,
 )
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream_shared import errors, ids, states
@@ -167,7 +168,10 @@ def _try(
     if supervisor is not None and options.timeout_seconds is not None:
         supervisor.expect_end(run, options.timeout_seconds, _retry_after_kill(task, run))
     try:
-        value = yield from drivers.invoked(task, run.parameters, options.timeout_seconds)
+        if run.streams:
+            value = yield from streams.streamed(task, run, options.timeout_seconds)
+        else:
+            value = yield from drivers.invoked(task, run.parameters, options.timeout_seconds)
         state = outcomes.of_value(value)
     except Exception as error:
         run_logging.task_run_failed(run, error)
@@ -243,6 +247,32 @@ async def call_async(task: "Task[..., Any]", parameters: dict[str, Any], wait_fo
         return await run_task_async(task, run, parameters, wait_for)
     finally:
         _record(run)
+
+
+def stream(task: "Task[..., Any]", parameters: dict[str, Any], wait_for: Sequence[Any]) -> Generator[Any, Any, Any]:
+    """A direct call of a generator task: its items, as the function yields them."""
+    return streams.handed_out(_streamed(task, parameters, wait_for))
+
+
+def stream_async(
+    task: "Task[..., Any]", parameters: dict[str, Any], wait_for: Sequence[Any]
+) -> AsyncGenerator[Any, Any]:
+    """The same for an async generator."""
+    return streams.handed_out_async(_streamed(task, parameters, wait_for))
+
+
+def _streamed(task: "Task[..., Any]", parameters: dict[str, Any], wait_for: Sequence[Any]) -> drivers.Steps[Any]:
+    (run,) = runs.new_task_runs(task, [parameters])
+    run.streams = True
+    return _valued(run, _steps(task, run, parameters, wait_for, None))
+
+
+def _valued(run: "TaskRun", steps: drivers.Steps[State[Any]]) -> drivers.Steps[Any]:
+    try:
+        state = yield from steps
+    finally:
+        _record(run)
+    return None if state.is_pending() else states.value_of(state)
 
 
 def execute(task: "Task[..., Any]", run: "TaskRun", wait_for: Sequence[Any]) -> State[Any]:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream import (
@@ -18,6 +18,7 @@ from millstream import (
     retries,
     run_logging,
     runs,
+    streams,
     terminations,
 )
 from millstream.context import FlowRunContext, TaskRunContext
@@ -50,8 +51,27 @@ async def run_flow_async(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequenc
         return await drivers.drive_async(_steps(flow, run, wait_for))
 
 
+def stream(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ()) -> Generator[Any, Any, Any]:
+    """Execute a run of a generator flow: its items, as the function yields them."""
+    return streams.handed_out(_streamed(flow, run, wait_for), terminations.raised)
+
+
+def stream_async(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ()) -> AsyncGenerator[Any, Any]:
+    """The same for an async generator."""
+    return streams.handed_out_async(_streamed(flow, run, wait_for), terminations.raised)
+
+
+def _streamed(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> drivers.Steps[Any]:
+    run.streams = True
+    return _valued(_steps(flow, run, wait_for))
+
+
+def _valued(steps: drivers.Steps[State[Any]]) -> drivers.Steps[Any]:
+    return states.value_of((yield from steps))
+
+
 def _steps(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> drivers.Steps[State[Any]]:
-    around = _tried_again_around()
+    around = None if run.streams else _tried_again_around()
     call = around and around.next_call(flow)
     refused = yield from _prepared(flow, run, wait_for)
     if refused is not None:
@@ -190,7 +210,10 @@ def _left(runner: "TaskRunner[Any]", kind: Any = None, error: Any = None, traceb
 
 def _called(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
     try:
-        value = yield from drivers.invoked(flow, run.parameters, flow.options.timeout_seconds)
+        if run.streams:
+            value = yield from streams.streamed(flow, run, flow.options.timeout_seconds)
+        else:
+            value = yield from drivers.invoked(flow, run.parameters, flow.options.timeout_seconds)
         pending = dependencies.find_futures(value)
         if pending:
             yield drivers.WaitFor(pending)

@@ -98,14 +98,19 @@ class Flow(functions.Function[P, R, FlowOptions]):
     def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Run the flow here and now, and give its value, or its state with `return_state`.
 
-        An async flow gives a coroutine. Inside a flow or task it runs as a child of that run, with a task runner of its
-        own. Before it is over it waits for all runs that it submitted. Futures that it returns are replaced by states.
-        Raises what the function raises; ParameterBindError for arguments that do not fit the signature,
-        ParameterTypeError for those that do not fit the annotations, UnfinishedRun when a future among the arguments or
-        in `wait_for` did not complete.
+        An async flow gives a coroutine, a generator flow a generator, as tasks do. Inside a flow or task it runs as a
+        child of that run, with a task runner of its own. Before it is over it waits for all runs that it submitted.
+        Futures that it returns are replaced by states.
+        Raises what the function raises; ValueError for `return_state` with a generator flow; ParameterBindError for
+        arguments that do not fit the signature, ParameterTypeError for those that do not fit the annotations,
+        UnfinishedRun when a future among the arguments or in `wait_for` did not complete.
         """
         parameters = self.bind(args, kwargs)
         upstream = dependencies.as_sequence(wait_for)
+        if self.isgenerator:
+            self._refuse_state(return_state)
+            stream = flow_engine.stream_async if self.isasync else flow_engine.stream
+            return stream(self.unbound, runs.new_flow_run(self, parameters), upstream)
         if self.isasync:
             return self._call_async(parameters, upstream, return_state)
         state = flow_engine.run_flow(self.unbound, runs.new_flow_run(self, parameters), upstream)

@@ -87,6 +87,14 @@ class Function(Generic[P, R, Options]):
         """
         return self.parameters.bind((*self._bound, *args) if self._bound else args, kwargs)
 
+    def _refuse_state(self, return_state: bool) -> None:
+        """Raise ValueError where a state is asked for before there can be one."""
+        if return_state:
+            raise ValueError(
+                f"{self.name!r} is a generator function: a call gives its items one by one, so there is no state to "
+                f"return. Leave return_state out, or submit it: then its result is the list of all items."
+            )
+
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Self:
         if self._kind is staticmethod:
             return self

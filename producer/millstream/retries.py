@@ -108,7 +108,7 @@ def seconds_before(delays: Delays, tries: int, jitter: float | None) -> float:
 
 def are_left(run: "TaskRun | FlowRun", state: State[Any], retries: int) -> bool:
     """Whether a run that has come to `state` may be tried again. Counts the try."""
-    if state.type is not StateType.FAILED:
+    if state.type is not StateType.FAILED or run.is_left:
         return False
     run.tries += 1
     return run.tries <= retries

@@ -20,7 +20,8 @@ class _Run:
     """What runs of tasks and of flows have in common. Ids are 32 hex digits, times unix seconds.
 
     `run_count` counts how often it was begun, `tries` how often its function failed and may be called again. `persists`
-    says whether its result is stored wherever it is executed.
+    says whether its result is stored wherever it is executed, `streams` whether its items are handed out as they come,
+    and `is_left` that nobody takes them any more.
     """
 
     run_id: str
@@ -36,6 +37,8 @@ class _Run:
     started: float | None = None
     ended: float | None = None
     persists: bool = False
+    streams: bool = False
+    is_left: bool = False
 
     @property
     def id(self) -> uuid.UUID:

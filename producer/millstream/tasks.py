@@ -103,12 +103,20 @@ class Task(functions.Function[P, R, TaskOptions]):
     def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Run the task here and now, and give its value, or its state with `return_state`.
 
-        An async task gives a coroutine. Futures and states in arguments are replaced by their values; when one of them,
-        or of `wait_for`, did not complete, the task is not run: None is returned, or a `NotReady` state.
-        Raises what the function raises, and ParameterBindError for arguments that do not fit.
+        An async task gives a coroutine. A generator task gives a generator, an async one an async generator, whose
+        items come as the function yields them; the run goes on until there are no more, or it is closed. If it is
+        tried again, it begins anew and gives its items again; nothing of it is cached.
+        Futures and states in arguments are replaced by their values; when one of them, or of `wait_for`, did not
+        complete, the task is not run: None is returned, or no items, or a `NotReady` state.
+        Raises what the function raises, ParameterBindError for arguments that do not fit, and ValueError for
+        `return_state` with a generator task.
         """
         parameters = self.bind(args, kwargs)
         upstream = dependencies.as_sequence(wait_for)
+        if self.isgenerator:
+            self._refuse_state(return_state)
+            stream = engine.stream_async if self.isasync else engine.stream
+            return stream(self.unbound, parameters, upstream)
         if self.isasync:
             return _returned_async(engine.call_async(self.unbound, parameters, upstream), return_state)
         return _returned(engine.call(self.unbound, parameters, upstream), return_state)
