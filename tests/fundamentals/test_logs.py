@@ -357,7 +357,8 @@ def test_a_log_can_be_followed(runner: Any) -> None:
     assert sorted(lines[1:]) == sorted(
         ["first", "number 0", "number 1", "last", "number 0", *["Finished in state Completed()"] * 3]
     )
-    assert lines.index("first") < lines.index("number 1") < lines.index("last")
+    # Lines of one moment may come in any order, as they come from several processes.
+    assert lines.index("number 1") < lines.index("last")
 
 
 def test_a_flow_run_is_found_by_the_beginning_of_its_id() -> None:
