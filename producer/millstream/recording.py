@@ -204,7 +204,7 @@ class Recorder:
         self._owner = owner
         self._waiting: deque[tuple[str, bytes, bool]] = deque()
         self._changed = threading.Condition()
-        self._writing = False
+        self._writing = self._closed = False
         self._thread: threading.Thread | None = None
 
     def add(self, run_id: str, record: bytes) -> None:
@@ -221,10 +221,20 @@ class Recorder:
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting and not self._writing, timeout)
 
+    def close(self, timeout: float) -> None:
+        """The same, and the thread ends."""
+        self.flush(timeout)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
     def _write(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._waiting))
+                self._changed.wait_for(lambda: bool(self._waiting) or self._closed)
+                if not self._waiting:
+                    self._thread = None
+                    return
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), _LARGEST_BATCH))]
                 self._writing = True
             try:

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,9 @@ class FlowRun(_Run):
 
 Run = TaskRun | FlowRun
 
+observer: Callable[[Run], None] | None = None
+"""Set in tests of users' flows: called with each run that comes to another state."""
+
 
 def new_task_runs(task: "Task[..., Any]", batch: Sequence[Mapping[str, Any]]) -> Iterator[TaskRun]:
     """A run of `task` for each dictionary of parameters, child of the run that is going on here."""
@@ -103,4 +106,6 @@ def enter(run: Run, state: State[Any]) -> State[Any]:
     """Put `run` in `state`, and mark the state as this run's, so that it is told from one that a user made."""
     state.run_id, state.run_name = run.run_id, run.name
     run.state = state
+    if observer is not None:
+        observer(run)
     return state

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,11 +26,13 @@ _INTERRUPTED = "The flow run was interrupted before a worker began this run."
 class Session:
     """The store, a lease under which this process holds its flow runs, and the threads that serve them.
 
+    With `is_local` it starts workers for queues that have none; with `serve` it calls that for each queue that it uses.
     Raises RedisUnavailable within `settings.first_contact_seconds` if the server does not answer.
     """
 
-    def __init__(self, store: Store, *, is_local: bool) -> None:
+    def __init__(self, store: Store, *, is_local: bool, serve: Callable[[str], None] | None = None) -> None:
         self.store = store
+        self._serve = serve
         self.owner = ids.new_owner_id("client")
         store.ping()
         store.take_lease(self.owner)
@@ -53,7 +55,7 @@ class Session:
             self.store.give_up_soon()
             if self._ships_logs:
                 log_shipping.end(timeout=2)
-            self.recorder.flush(timeout=5)
+            self.recorder.close(timeout=5)
             self.watcher.close()
             if self._local_workers:
                 self._local_workers.close()
@@ -129,7 +131,9 @@ class Session:
                 self._attend(queue)
 
     def _attend(self, queue: str) -> None:
-        if self._local_workers:
+        if self._serve:
+            self._serve(queue)
+        elif self._local_workers:
             self._local_workers.ensure(queue)
         elif self._warn_at.get(queue, 0.0) <= time.monotonic() and not self.store.workers(queue):
             self._warn_at[queue] = time.monotonic() + _SECONDS_BETWEEN_WARNINGS

@@ -10,13 +10,14 @@ from typing import Any
 
 from millstream.futures import Future
 from millstream.slots import Slots
-from millstream_shared import connections, errors, records
+from millstream_shared import connections, errors, keys, records
 from millstream_shared.states import Crashed, State
 from millstream_shared.store import Store
 
 _logger = logging.getLogger("millstream.watching")
 _WAIT = 1.0
 _LONGEST_BETWEEN_LOOKS = 5.0
+_NO_RUN = "0" * 32
 
 
 class Watcher:
@@ -62,6 +63,10 @@ class Watcher:
     def close(self) -> None:
         """Stop, within a second or so."""
         self._closed = True
+
+    def wake(self) -> None:
+        """Have the thread look around now: at the end of a test, one second is much."""
+        self._store.command("RPUSH", keys.inbox(self._owner), _NO_RUN)
 
     def _run(self) -> None:
         pause = 0.1

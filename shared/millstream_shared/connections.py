@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
 
-from millstream_shared import errors
+from millstream_shared import errors, memory
 
 R = TypeVar("R")
 _redis: Any = Redis
@@ -25,6 +25,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
 def connect(url: str) -> Any:
     """A client for `url`; it connects at its first call. Raises ConfigurationError for what is no such URL."""
+    if url.startswith(memory.SCHEME):
+        return memory.connect(url)
     try:
         return _redis.from_url(
             url,

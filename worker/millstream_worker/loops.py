@@ -21,6 +21,13 @@ class Loops:
         """Execute the coroutine that `make` gives, on the loop for `depth`."""
         self._loop(depth).call_soon_threadsafe(_spawn, make)
 
+    def close(self) -> None:
+        """Cancel what runs, and let the threads end."""
+        with self._lock:
+            for loop in self._loops.values():
+                loop.call_soon_threadsafe(loop.stop)
+            self._loops.clear()
+
     def _loop(self, depth: int) -> asyncio.AbstractEventLoop:
         with self._lock:
             loop = self._loops.get(depth)
@@ -43,4 +50,13 @@ def _spawn(make: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
-    loop.run_forever()
+    try:
+        loop.run_forever()
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

@@ -34,7 +34,7 @@ class Slots(Generic[W]):
         self._busy = self._idle = 0
         self._takers: set[int] = set()
         self._taken_at = 0.0
-        self._may_shed = False
+        self._may_shed = self._closed = False
         self._mine = threading.local()
         self._ticking = threading.Event()
         threading.Thread(target=self._tick, name="millstream-slots", daemon=True).start()
@@ -55,6 +55,14 @@ class Slots(Generic[W]):
             pieces = list(self._pieces)
             self._pieces.clear()
             return pieces
+
+    def close(self) -> None:
+        """Let the threads end, each after the piece that it does; what was not begun is dropped."""
+        with self._lock:
+            self._closed = True
+            self._pieces.clear()
+            self._called.notify_all()
+        self._ticking.set()
 
     @property
     def has_waiting_work(self) -> bool:
@@ -104,6 +112,9 @@ class Slots(Generic[W]):
                     self._may_shed = False
                     self._called.wait(_TICK_SECONDS * 10)
                 while self._busy >= self._size or not self._pieces:
+                    if self._closed:
+                        self._idle -= 1
+                        return
                     # Threads that lent slots called for are let go when they have been idle for a while.
                     if not self._called.wait(_IDLE_SECONDS) and self._idle > self._size and not self._pieces:
                         self._idle -= 1
@@ -123,7 +134,7 @@ class Slots(Generic[W]):
     def _tick(self) -> None:
         """While work waits, see every millisecond whether more threads would help, or fewer."""
         tick = _TICK_SECONDS
-        while self._ticking.wait():
+        while self._ticking.wait() and not self._closed:
             cpu = time.process_time()
             time.sleep(tick)
             computing = (time.process_time() - cpu) / tick > _BUSY_SHARE

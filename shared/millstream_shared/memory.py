@@ -1,0 +1,48 @@
+"""Servers that are only objects of this process, for tests: each has a URL `memory://NAME`, of use nowhere else."""
+
+import itertools
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from millstream_shared import errors
+
+SCHEME: Final = "memory://"
+_ADVICE: Final = "Servers in memory need fakeredis with Lua: pip install 'millstream[testing]'."
+
+_servers: dict[str, Any] = {}
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def server() -> Generator[str]:
+    """A server that is empty, while the `with` lasts; gives its URL.
+
+    Raises ConfigurationError where fakeredis is not installed.
+    """
+    try:
+        import fakeredis  # slow, and only for tests
+        import lupa  # noqa: F401  # pyright: ignore  # without it fakeredis knows no scripts
+    except ImportError as missing:
+        raise errors.ConfigurationError(f"{_ADVICE} ({missing})") from missing
+    url = f"{SCHEME}{os.getpid()}-{next(_numbers)}"
+    _servers[url] = fakeredis.FakeServer(version=(7, 0))
+    try:
+        yield url
+    finally:
+        del _servers[url]
+
+
+def connect(url: str) -> Any:
+    """A client. Raises ConfigurationError for a server that is not there: it was closed, or is another process's."""
+    server = _servers.get(url)
+    if server is None:
+        raise errors.ConfigurationError(
+            f"{url} is a server in the memory of a test's process, and not there in this one: it is closed, or this is a "
+            f"process that the test has started, which needs a real server."
+        )
+    import fakeredis  # slow, and only for tests
+
+    client: Any = fakeredis.FakeRedis(server=server)
+    return client
