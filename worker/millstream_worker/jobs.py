@@ -1,14 +1,17 @@
 """What a stock `rq worker` calls for a run of ours: it executes that one run, with the same outcome, only slower."""
 
 import asyncio
+import time
 
 from millstream import log_shipping, sessions
 from millstream.store_session import Session
-from millstream_shared.claims import Postponed
+from millstream_shared.claims import Claim, Postponed
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
 from millstream_worker import rq_worker
 from millstream_worker.execution import Assignment, Executor
+
+_PAUSE_SECONDS = 0.5
 
 
 def execute() -> None:
@@ -21,7 +24,7 @@ def execute() -> None:
     session = Session(store, is_local=False)
     sessions.use(session)
     try:
-        claim = store.claim_one(session.owner, run_id)
+        claim = _claim(store, session.owner, run_id)
         if claim is not None:
             assignment = Assignment(
                 claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload
@@ -38,3 +41,10 @@ def execute() -> None:
     finally:
         # RQ leaves its forked process without running exit handlers.
         sessions.close_current()
+
+
+def _claim(store: Store, owner: str, run_id: str) -> Claim | None:
+    """Take the run; None if it has ended. While somebody else has it, wait: when this job is over, RQ deletes it."""
+    while (claim := store.claim_one(owner, run_id)) is None and isinstance(store.look([run_id])[run_id], str):
+        time.sleep(_PAUSE_SECONDS)
+    return claim

@@ -21,7 +21,9 @@ for i = 6, #ARGV do
     if not id then break end
     local job = 'rq:job:' .. id
     local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes', 'tries', 'tags')
-    if run[1] then
+    if run[4] and is_twice(id, queue) then
+      redis.call('HSET', job, 'status', 'started')
+    elseif run[1] then
       local free = run[2] == 'a' and async or sync
       if free <= 0 then
         redis.call('LPUSH', key, id)
@@ -34,12 +36,16 @@ for i = 6, #ARGV do
         local attempt = redis.call('HINCRBY', job, 'attempts', 1)
         redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
         redis.call('HSET', held, id, attempt)
+        if run[4] then redis.call('HSET', job, 'holder', owner) end
         taken[#taken + 1] = {
           id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], admitted ~= true and admitted or nil,
         }
       else
         set_aside = set_aside + 1
       end
+    elseif has_ended(redis.call('HGET', tree(id), id)) and redis.call('HEXISTS', job, 'dead_letter') == 0 then
+      -- Likewise queued once more by RQ's scheduler, which wrote its job anew.
+      redis.call('DEL', job)
     elseif redis.call('EXISTS', job) == 1 then
       -- A job enqueued with RQ itself is not ours to run, nor is a dead letter that was requeued. Both are set aside
       -- where RQ's tools list failed jobs.

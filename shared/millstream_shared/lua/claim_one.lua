@@ -3,11 +3,13 @@
 -- uses slots.lua
 local owner, id, now = ARGV[1], ARGV[2], ARGV[3]
 local job = 'rq:job:' .. id
-local run = redis.call('HMGET', job, 'payload', 'mode', 'tries')
+local run = redis.call('HMGET', job, 'payload', 'mode', 'tries', 'origin')
 if not run[1] or not redis.call('ZSCORE', 'ms:leases', owner) then return {} end
+if run[3] and is_twice(id, run[4]) then return {} end
 -- It takes slots of limits when it begins, as code of a process does: here it cannot be set aside.
 free_run(id)
 local attempt = redis.call('HINCRBY', job, 'attempts', 1)
 redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
 redis.call('HSET', 'ms:held:' .. owner, id, attempt)
+if run[3] then redis.call('HSET', job, 'holder', owner) end
 return { attempt, run[2], tonumber(run[3] or 0), run[1] }

@@ -75,6 +75,14 @@ local function enqueue_due(queue)
   return first[1] and math.max(math.ceil(first[2] * 1000 - now), 0)
 end
 
+-- Whether a run that was tried before, and has just been found in its queue, is also with a worker, or postponed: RQ's
+-- scheduler, which looks first and writes later, may queue a run that `enqueue_due` has queued as well.
+local function is_twice(id, queue)
+  local holder = redis.call('HGET', 'rq:job:' .. id, 'holder')
+  return holder and redis.call('HEXISTS', 'ms:held:' .. holder, id) == 1
+    or redis.call('ZSCORE', 'rq:scheduled:' .. queue, id)
+end
+
 -- Keeps the job of a crashed run where RQ's tools look for failed jobs. Its payload takes another name, so that no
 -- worker of ours executes a run that has ended.
 local function bury(job, id, keep)
