@@ -193,6 +193,15 @@ def name_of(fn: Callable[..., Any]) -> str:
     return getattr(fn, "__name__", None) or type(fn).__name__
 
 
+def key_of(fn: Any) -> str:
+    """A name for the code of a function, see `Task.task_key`."""
+    from millstream import fingerprints  # only for those who ask
+
+    if not hasattr(fn, "__name__") and not isinstance(fn, functools.partial):
+        return f"{type(fn).__module__}.{type(fn).__qualname__}"
+    return f"{name_of(fn)}-{fingerprints.of_code(fn)[:8]}"
+
+
 def checked(fn: Any, what: str) -> Any:
     """`fn` if it can be made a task or flow. Raises TypeError otherwise."""
     if not callable(fn) and type(fn) is not classmethod:

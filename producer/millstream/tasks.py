@@ -1,5 +1,6 @@
 """Tasks: functions whose calls are runs, and can be handed to a task runner to run beside each other."""
 
+import functools
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
@@ -53,6 +54,14 @@ class Task(functions.Function[P, R, TaskOptions]):
         """How often the task is tried again when it failed; default: as the settings say."""
         given = self.options.retries
         return get_settings().task_default_retries if given is None else given
+
+    @functools.cached_property
+    def task_key(self) -> str:
+        """Which code this is, in every process the same: the function's name and the beginning of a hash of its code.
+
+        For a callable object it is the full name of its class.
+        """
+        return functions.key_of(self.fn)
 
     @property
     def cache_policy(self) -> "CachePolicy":

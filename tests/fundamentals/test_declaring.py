@@ -1,6 +1,7 @@
 """How functions become tasks and flows."""
 
 import functools
+import re
 from typing import Any
 
 import pytest
@@ -158,3 +159,26 @@ def test_classes_can_be_subscripted() -> None:
     """User code annotates with them."""
     assert Task[..., int]
     assert Flow[[int], int]
+
+
+def test_a_task_key_says_which_code_it_is() -> None:
+    """The function's name and a hash of its code, whatever the options; of a callable object its class."""
+
+    class Adder:
+        def __call__(self, x: int) -> int:
+            return x + 1
+
+    def one(x: int) -> int:
+        return x + 1
+
+    def other(x: int) -> int:
+        return x + 2
+
+    other.__name__ = "one"
+    key = task(one).task_key
+    assert re.fullmatch(r"one-[0-9a-f]{8}", key)
+    assert task(one, name="two").with_options(retries=3).task_key == key
+    assert task(other).task_key != key
+    assert task(functools.partial(one, 1)).task_key.startswith("one-")
+    assert task(max).task_key.startswith("max-")
+    assert task(Adder()).task_key.endswith("Adder")
