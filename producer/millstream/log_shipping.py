@@ -227,7 +227,11 @@ class Shipper:
         try:
             carrier.send(batches)
         except Exception as lost:
-            # Lines are not worth the run that logged them.
+            # Lines are not worth the run that logged them. They are counted with those that come next.
+            with self._lock:
+                for batch in batches:
+                    run = self._runs.get(batch.run_id) or self._new_run(batch.run_id, batch.name, None)
+                    run.logged += batch.logged
             if time.monotonic() >= self._warn_at:
                 self._warn_at = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
                 number = sum(batch.logged for batch in batches)
