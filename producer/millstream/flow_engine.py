@@ -143,7 +143,11 @@ def _try(flow: "Flow[..., Any]", run: FlowRun, subflows: Subflows | None) -> dri
         raise
     # After a time limit nobody waits for what the flow has submitted.
     late = state.data if isinstance(state.data, TimeLimitExceeded) else None
-    yield from _left(runner, *((KeyboardInterrupt, late, None) if late else ()))
+    try:
+        yield from _left(runner, *((KeyboardInterrupt, late, None) if late else ()))
+    except Exception as error:
+        run_logging.flow_run_failed(run, error)
+        return outcomes.of_exception(error, "Task runner") if state.is_completed() else state
     return state
 
 

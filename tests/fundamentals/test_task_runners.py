@@ -2,7 +2,7 @@
 
 import pytest
 
-from millstream import task
+from millstream import flow, task
 from millstream.task_runners import (
     ConcurrentTaskRunner,
     SequentialTaskRunner,
@@ -36,6 +36,24 @@ def test_it_must_be_entered_once(kind: type[TaskRunner]) -> None:
         assert runner.submit(double, {"x": 1}).result() == 2
     with pytest.raises(RuntimeError):
         runner.submit(double, {"x": 1})
+
+
+class Faulty(SequentialTaskRunner):
+    """A runner that does not let go of what it took."""
+
+    def stop(self, abandon: bool) -> None:
+        raise OSError("the pool does not end")
+
+
+def test_a_runner_that_does_not_stop_fails_its_flow() -> None:
+    """By name; a flow that failed before keeps its own reason."""
+    with pytest.raises(OSError, match="the pool does not end"):
+        flow(lambda: double.submit(1).result(), task_runner=Faulty)()
+    state = flow(lambda: 1 / 0, task_runner=Faulty)(return_state=True)
+    assert state.name == "Failed"
+    assert isinstance(state.result(raise_on_failure=False), ZeroDivisionError)
+    state = flow(lambda: 1, task_runner=Faulty)(return_state=True)
+    assert state.message == "Task runner encountered an exception: OSError: the pool does not end"
 
 
 def test_runners_are_equal_by_their_configuration() -> None:
