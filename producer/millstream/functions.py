@@ -197,8 +197,9 @@ def key_of(fn: Any) -> str:
     """A name for the code of a function, see `Task.task_key`."""
     from millstream import fingerprints  # only for those who ask
 
-    if not hasattr(fn, "__name__") and not isinstance(fn, functools.partial):
-        return f"{type(fn).__module__}.{type(fn).__qualname__}"
+    kind = cast("type[Any]", type(fn))
+    if not hasattr(fn, "__name__") and kind is not functools.partial:
+        return f"{kind.__module__}.{kind.__qualname__}"
     return f"{name_of(fn)}-{fingerprints.of_code(fn)[:8]}"
 
 
