@@ -83,7 +83,8 @@ class Shipper:
         self._outgoing: deque[Batch] = deque()
         self._filled = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_closed = self._is_stalled = False
+        self._closing = threading.Event()
+        self._is_stalled = False
         self._warn_at = 0.0
         self._source, self._numbers = os.urandom(4).hex(), itertools.count()
 
@@ -155,14 +156,14 @@ class Shipper:
 
     def close(self) -> None:
         """Let the thread end."""
-        self._is_closed = True
+        self._closing.set()
         self._filled.set()
 
     def _keep_sending(self) -> None:
-        while not self._is_closed:
+        while not self._closing.is_set():
             self._filled.wait()
             # Not sooner if much waits: of a run that logs so much, most would be dropped in the store.
-            time.sleep(_INTERVAL_SECONDS)
+            self._closing.wait(_INTERVAL_SECONDS)
             self._filled.clear()
             self._send(None, None)
 

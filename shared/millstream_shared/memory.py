@@ -39,8 +39,8 @@ def connect(url: str) -> Any:
     server = _servers.get(url)
     if server is None:
         raise errors.ConfigurationError(
-            f"{url} is a server in the memory of a test's process, and not there in this one: it is closed, or this is a "
-            f"process that the test has started, which needs a real server."
+            f"{url} is a server in the memory of a test's process, and not there in this one: it is closed, or this is "
+            f"a process that the test has started, which needs a real server."
         )
     import fakeredis  # slow, and only for tests
 

@@ -13,7 +13,7 @@ from functools import partial
 
 from millstream import futures, log_shipping
 from millstream.runs import TaskRun
-from millstream_shared import errors, ids, keys
+from millstream_shared import ids, keys
 from millstream_shared.claims import Claim, Postponed
 from millstream_shared.store import Store
 from millstream_worker import endings
@@ -125,9 +125,7 @@ class InProcessWorker:
         return claimed.next_due
 
     def _begin(self, claim: Claim) -> None:
-        assignment = Assignment(
-            claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload
-        )
+        assignment = Assignment(claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload)
         if claim.is_async:
             with self._lock:
                 self._async += 1

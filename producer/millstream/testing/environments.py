@@ -14,7 +14,14 @@ from millstream_shared.settings import Settings, get_settings
 _PREFIX: Final = "MILLSTREAM_"
 # A string, as the producer does not import the worker.
 _WORKER: Final = "millstream_worker.in_process:InProcessWorker"
-_ENDING: Final = ("millstream-claims", "millstream-bell", "millstream-slot", "millstream-watcher", "millstream-recorder")
+_ENDING: Final = (
+    "millstream-claims",
+    "millstream-bell",
+    "millstream-slot",
+    "millstream-watcher",
+    "millstream-recorder",
+    "millstream-logs",
+)
 """Names of the threads that end with an environment, or what they begin with."""
 _SECONDS_TO_END: Final = 2.0
 
@@ -48,8 +55,8 @@ def workflows(*, threads: int = 1, timeout: float = 10.0, **settings: Any) -> Ge
     """
     if not _entered.acquire(blocking=False):
         raise errors.ConfigurationError(
-            "testing.workflows() is entered already: it cannot be nested, nor be used by two threads at once. Leave the "
-            "`with` around this one first; a fixture and a test that both enter it are the usual cause."
+            "testing.workflows() is entered already: it cannot be nested, nor be used by two threads at once. Leave "
+            "the `with` around this one first; a fixture and a test that both enter it are the usual cause."
         )
     try:
         with memory.server() as url, _variables(settings, url), _no_delays():
@@ -77,7 +84,7 @@ def _opened(threads: int) -> tuple[Worker, Runs]:
     make: Callable[..., Worker] = entrypoints.load(_WORKER)
     worker = make(store, threads)
     sessions.use(Session(store, is_local=False, serve=worker.serve))
-    observed = Runs(store, worker.wait_until_done)
+    observed = Runs(worker.wait_until_done)
     runs.observer = observed.note
     return worker, observed
 
@@ -87,9 +94,8 @@ def _check_finished(worker: Worker, observed: Runs, timeout: float) -> None:
     left = [*worker.unfinished().values(), *(run.name for run in observed.unfinished())]
     if left:
         names = ", ".join(repr(name) for name in dict.fromkeys(left))
-        raise AssertionError(
-            f"Left unfinished at the end of testing.workflows(), after {timeout:g} seconds: {names}.\n\n{observed.tree()}"
-        )
+        message = f"Left unfinished at the end of testing.workflows(), after {timeout:g} seconds: {names}."
+        raise AssertionError(f"{message}\n\n{observed.tree()}")
 
 
 def _close(worker: Worker, before: set[threading.Thread]) -> None:

@@ -5,19 +5,16 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from millstream import log_shipping, runs
+from millstream import log_reading, log_shipping, runs, sessions
 from millstream.flows import Flow
 from millstream.futures import Future
 from millstream.runs import TaskRun
 from millstream.tasks import Task
 from millstream.testing import texts
-from millstream_shared import states
+from millstream_shared import errors, states
 from millstream_shared.states import State, StateType
-
-if TYPE_CHECKING:
-    from millstream_shared.store import Store
 
 E = TypeVar("E", bound=BaseException)
 Function = Task[..., Any] | Flow[..., Any]
@@ -49,8 +46,7 @@ class Run:
 class Runs:
     """What `workflows()` gives: the runs of its flows and tasks, in the order in which they began."""
 
-    def __init__(self, store: "Store", wait_until_done: Callable[[float], bool]) -> None:
-        self._store = store
+    def __init__(self, wait_until_done: Callable[[float], bool]) -> None:
         self._wait_until_done = wait_until_done
         self._seen: dict[str, runs.Run] = {}
         self._lock = threading.Lock()
@@ -76,11 +72,14 @@ class Runs:
         return [run for run in self.all() if not run.state.is_final() and not _is_refused(run.state)]
 
     def lines(self, run: Run) -> list[str]:
-        """What a run has logged, oldest line first."""
-        from millstream_shared.logs import Logs  # brings the Redis client
-
+        """The log of a run, oldest line first: what it has logged, and when it failed, why."""
         log_shipping.flush()
-        return [text for _, found in Logs(self._store).lines([run.id.hex]) for _, _, text in found]
+        sessions.current().recorder.flush()
+        try:
+            return [line.message for line in log_reading.read_logs(run.id, task=run.id.hex)]
+        except errors.ObjectNotFound:
+            # Nothing is kept of what is called outside of flows.
+            return []
 
     def tree(self) -> str:
         """A text for people: what ran within what, how it ended, and what it logged if it did not complete."""
@@ -118,7 +117,7 @@ class Runs:
         if isinstance(what, Task | Flow):
             what = self._some(cast("Function", what))[-1]
         state = _state_of(what)
-        failure = state.data
+        failure = _failure_of(state)
         if state.type is not StateType.FAILED or not isinstance(failure, error):
             raise self._failure(
                 f"Expected {_name_of(what)} to have failed with {error.__name__}, but it is {texts.told(state)}"
@@ -181,10 +180,20 @@ def _is_refused(state: State[Any]) -> bool:
 def _state_of(what: Any) -> State[Any]:
     if isinstance(what, Future):
         cast("Future[Any]", what).wait()
-    state = what if isinstance(what, State) else getattr(what, "state", None)
-    if not isinstance(state, State):
-        raise TypeError(f"Takes a future, a state, a run, a task or a flow, got {what!r}.")
-    return cast("State[Any]", state)
+    if isinstance(what, Future | Run):
+        return cast("Run", what).state
+    if isinstance(what, State):
+        return cast("State[Any]", what)
+    raise TypeError(f"Takes a future, a state, a run, a task or a flow, got {what!r}.")
+
+
+def _failure_of(state: State[Any]) -> BaseException | None:
+    """What asking for the result raises."""
+    try:
+        states.value_of(state)
+    except BaseException as failure:
+        return failure
+    return None
 
 
 def _name_of(what: Any) -> str:
