@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from millstream import embedded
@@ -18,6 +19,12 @@ from millstream_shared.store import Store
 from tests.harness import eventually, keys, processes, servers
 
 _FOLDER = pytest.StashKey[Path]()
+
+# How fast the machine is, and what else it does, is not what the properties are about.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
