@@ -165,9 +165,9 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     run_id = ids.new_task_run_id(FLOW)
     known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", "rq:failed:"}
     of_runs = (keys.job, keys.queue, keys.scheduled, keys.held, keys.inbox, keys.bell, keys.dependents)
-    for build in (*of_runs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
+    for build in (*of_runs, keys.logs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
         known.add(build(run_id).removesuffix(run_id))
-    known.add(keys.runs(run_id).removesuffix(ids.tree_of(run_id)))
+    known |= {key(run_id).removesuffix(ids.tree_of(run_id)) for key in (keys.runs, keys.logged, keys.subflows)}
     assert set(re.findall(r"'((?:rq|ms):[^']*)'", text)) == known
 
 
