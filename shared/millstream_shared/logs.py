@@ -8,8 +8,7 @@ do with it, however many lines there are, which matters as it may be the worker 
 
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from millstream_shared import errors, keys, packing
 
@@ -25,11 +24,11 @@ _MOST_LINES, _MOST_BYTES = 100, 32 * 1024
 _MOST_BYTES_IN_A_CALL = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """Lines of one run, in chunks: the newest of `logged`, the oldest of which may have been dropped on the way.
 
-    `first` is the time of the first of them in µs, `mark` differs in any two batches: it tells one that is sent again.
+    It travels in messages as a list: `Batch(*fields)` makes it anew. `first` is the time of the first of them in µs;
+    `mark` differs in any two batches: it tells one that is sent again.
     """
 
     run_id: str
@@ -44,13 +43,8 @@ class Batch:
         """About how many bytes it takes."""
         return sum(map(len, self.chunks)) + len(self.name) + 100
 
-    def fields(self) -> list[Any]:
-        """All of it, to travel in a message: `Batch(*fields)` makes it anew."""
-        return [self.run_id, self.name, self.first, self.logged, self.mark, self.chunks]
 
-
-@dataclass(frozen=True, slots=True)
-class Logged:
+class Logged(NamedTuple):
     """What is known of a run's lines without reading them.
 
     `total` have been logged since `first` (seconds since the epoch), of which at most the newest `bound` are there.
@@ -133,7 +127,7 @@ class Logs:
         return [_logged(name.decode(), entry) for name, entry in found.items()]
 
     def lines(self, run_ids: Sequence[str]) -> list[tuple[Logged, list[Line]]]:
-        """What is there of those runs that have logged anything, oldest line first, and what is known of them by now."""
+        """What is there of runs that have logged anything, oldest line first; and what is known of them by now."""
         stored: list[list[Any]] = self._store.script("read_logs", *run_ids) if run_ids else []
         found: list[tuple[Logged, list[Line]]] = []
         for run_id, pair in zip(run_ids, stored, strict=True):

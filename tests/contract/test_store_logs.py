@@ -1,7 +1,6 @@
 """What the store promises about the lines that runs log, on every kind of server."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -62,7 +61,7 @@ def test_what_is_written_twice_is_there_once(kept: Logs) -> None:
     kept.write([written])
     kept.write([written])
     assert kept.lines([RUN])[0][1] == lines(0, 5)
-    kept.write([replace(written, mark="b")])
+    kept.write([written._replace(mark="b")])
     assert kept.lines([RUN])[0][1] == lines(0, 5) * 2
 
 

@@ -28,7 +28,7 @@ class LinesMail:
 
     def send(self, batches: list[Batch]) -> None:
         """Send these."""
-        self._channel.send(channels.LINES, [batch.fields() for batch in batches])
+        self._channel.send(channels.LINES, batches)
 
     def was_taken(self) -> None:
         """The worker has taken in what was sent first."""

@@ -113,7 +113,7 @@ class Outcome:
     lines: list[Batch]
 
     def encode(self) -> bytes:
-        return packing.pack([self.record, self.within, self.persists, [batch.fields() for batch in self.lines]])
+        return packing.pack([self.record, self.within, self.persists, self.lines])
 
     @classmethod
     def decode(cls, data: bytes) -> "Outcome":
