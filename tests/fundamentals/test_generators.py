@@ -34,6 +34,11 @@ async def count_later(n: int) -> AsyncGenerator[int, Any]:
         yield i
 
 
+def work_for(seconds: float) -> None:
+    """What a caller does with an item, and takes its time for."""
+    time.sleep(seconds)
+
+
 class Ends(list[str]):
     """Notes the names of the states in which runs end, as a hook."""
 
@@ -348,7 +353,7 @@ def test_the_time_limit_counts_the_function_alone() -> None:
 
     stream = items(0)
     assert next(stream) == 1
-    time.sleep(0.4)
+    work_for(0.4)
     assert list(stream) == [2]
     stream = items(30)
     assert next(stream) == 1
