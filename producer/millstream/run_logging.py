@@ -72,19 +72,25 @@ def _lines_logger(name: str) -> _LinesLogger:
 
 
 def _ship(record: logging.LogRecord) -> None:
+    # Whatever the program has put among its attributes: a line may not fail.
+    fields = record.__dict__
+    line = (record.created, record.levelno, _text_of(record))
+    if "task_run_id" in fields:
+        parent = fields.get("parent_task_run_id")
+        log_shipping.add(str(fields["task_run_id"]), str(fields.get("task_run_name")), parent, line)
+    else:
+        log_shipping.add(str(fields.get("flow_run_id")), str(fields.get("flow_run_name")), None, line)
+
+
+def _text_of(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-        if record.exc_info or record.stack_info:
-            text = _traceback_formatter.format(logging.makeLogRecord({**record.__dict__, "msg": text, "args": None}))
+        if not record.exc_info and not record.stack_info:
+            return text
+        return _traceback_formatter.format(logging.makeLogRecord({**record.__dict__, "msg": text, "args": None}))
     except Exception:
         # The handler has complained of it already.
-        text = str(record.msg)
-    fields = record.__dict__
-    line = (record.created, record.levelno, text)
-    if "task_run_id" in fields:
-        log_shipping.add(fields["task_run_id"], fields["task_run_name"], fields.get("parent_task_run_id"), line)
-    else:
-        log_shipping.add(fields["flow_run_id"], fields["flow_run_name"], None, line)
+        return str(record.msg)
 
 
 _traceback_formatter: Final = logging.Formatter()

@@ -319,6 +319,23 @@ def test_handlers_and_filters_of_the_program_count(monkeypatch: pytest.MonkeyPat
     assert "nothing" not in handled
 
 
+def test_a_line_that_cannot_be_put_together_does_no_harm(runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept as it was written; so is one with attributes that are the run's own."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+
+    @task
+    def careless() -> None:
+        get_run_logger().info("%d of them", "many")
+        get_run_logger(task_run_name=7).info("%s", "fine", extra={"parent_task_run_id": 5})
+
+    @flow(task_runner=runner)
+    def caring() -> None:
+        careless.submit().wait()
+
+    lines = [line.message for line in read_logs(run_id_of(caring)) if line.kind == "task"]
+    assert lines[:2] == ["%d of them", "fine"]
+
+
 def test_a_run_logger_can_be_pickled() -> None:
     """As an argument of a task, for instance; it stays that of its run."""
 
