@@ -48,12 +48,12 @@ class InProcessWorker:
         self._has_settled = threading.Condition()
         self._closed = False
         futures.set_blocking_hook(self._slots.lend)
-        self._threads_of_ours = [
+        self._own_threads = [
             # Nothing of the context in which the worker was made reaches the runs.
             threading.Thread(target=partial(contextvars.Context().run, run), name=f"millstream-{name}", daemon=True)
             for name, run in (("claims", self._keep_claiming), ("bell", self._keep_listening))
         ]
-        for thread in self._threads_of_ours:
+        for thread in self._own_threads:
             thread.start()
 
     def serve(self, queue: str) -> None:
@@ -91,7 +91,7 @@ class InProcessWorker:
         futures.set_blocking_hook(nullcontext)
         self._may_have_work.set()
         self._wake_listener()
-        for thread in self._threads_of_ours:
+        for thread in self._own_threads:
             thread.join(_BELL_SECONDS)
         self._slots.close()
         self._loops.close()
@@ -149,6 +149,9 @@ class InProcessWorker:
         self._may_have_work.set()
 
     def _end(self, outcome: Outcome | Postponed, *, sync: int = 0, asynchronous: int = 0) -> None:
+        if self._closed:
+            # The store is gone, and whoever waited for the run has given up.
+            return
         if isinstance(outcome, Postponed):
             log_shipping.flush([outcome.run_id])
             self._store.postpone(self._owner, [outcome])

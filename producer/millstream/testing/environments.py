@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
@@ -23,7 +24,7 @@ _ENDING: Final = (
     "millstream-logs",
 )
 """Names of the threads that end with an environment, or what they begin with."""
-_SECONDS_TO_END: Final = 2.0
+_SECONDS_TO_END: Final = 0.5
 
 _entered = threading.Lock()
 
@@ -103,9 +104,10 @@ def _close(worker: Worker, before: set[threading.Thread]) -> None:
     sessions.close_current()
     session.watcher.wake()
     worker.close()
+    deadline = time.monotonic() + _SECONDS_TO_END
     for thread in set(threading.enumerate()) - before:
         if thread.name.startswith(_ENDING):
-            thread.join(_SECONDS_TO_END)
+            thread.join(max(deadline - time.monotonic(), 0.0))
 
 
 @contextmanager

@@ -140,8 +140,9 @@ class Runs:
         wanted = function.bind(args, kwargs)
         found = [run.parameters for run in self.of(function)]
         if wanted not in found:
-            calls = "\n".join(f"  {texts.call(function.name, each)}" for each in found) or "  (no call)"
-            raise self._failure(f"Expected {texts.call(function.name, wanted)} among the calls:\n{calls}")
+            expected, *calls = (texts.call(function.name, each, function.parameters.names) for each in (wanted, *found))
+            told = "\n".join(f"  {call}" for call in calls) or "  (no call)"
+            raise self._failure(f"Expected {expected} among the calls:\n{told}")
 
     def _some(self, function: Function) -> list[Run]:
         __tracebackhide__ = True

@@ -40,9 +40,10 @@ def told(state: State[Any]) -> str:
     return f"{name}: {state.message}" if state.message else name
 
 
-def call(name: str, parameters: Mapping[str, Any]) -> str:
-    """A call as it could be written."""
-    given = ", ".join(f"{key}={_short(value)}" for key, value in parameters.items())
+def call(name: str, parameters: Mapping[str, Any], order: Sequence[str] = ()) -> str:
+    """A call as it could be written, with the parameters in this order, if they are among these."""
+    names = [*(key for key in order if key in parameters), *(key for key in parameters if key not in order)]
+    given = ", ".join(f"{key}={_short(parameters[key])}" for key in names)
     return f"{name}({given})"
 
 
