@@ -1,5 +1,8 @@
 """Tasks and flows as methods of classes."""
 
+import functools
+from collections.abc import Iterator
+
 import pytest
 
 from millstream import flow, task
@@ -91,3 +94,44 @@ def test_options_of_a_method_can_be_changed(shop: Shop) -> None:
     """The copy keeps its instance."""
     assert shop.price.with_options(name="other")(0) == 5
     assert shop.price.with_options(name="other").name == "other"
+
+
+class Add:
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def __call__(self, x: int) -> int:
+        return x + self.step
+
+    def add(self, x: int) -> int:
+        return x + self.step
+
+
+class AddLater(Add):
+    async def __call__(self, x: int) -> int:
+        return x + self.step
+
+
+class Steps(Add):
+    def __call__(self, x: int) -> Iterator[int]:
+        yield from range(self.step, x)
+
+
+def test_objects_that_can_be_called_are_submitted_and_mapped(task_runner: TaskRunner) -> None:
+    """Also bound methods, partials and functions of C, as they are."""
+    callables = [Add(1), AddLater(2), Steps(2), Add(3).add, functools.partial(divmod, 7), abs]
+
+    @flow(task_runner=task_runner)
+    def use() -> list[object]:
+        submitted = [task(each).submit(4) for each in callables]
+        return [*(future.result() for future in submitted), task(Add(1)).map([1, 2]).result()]
+
+    assert use() == [5, 6, [2, 3], 7, (1, 3), 4, [2, 3]]
+
+
+def test_objects_that_can_be_called_are_flows() -> None:
+    """Named after their class, or what a partial calls."""
+    assert flow(Add(1))(2) == 3
+    assert list(flow(Steps(1))(3)) == [1, 2]
+    assert flow(functools.partial(divmod, 7))(4) == (1, 3)
+    assert flow(Add(1)).name == "Add"
