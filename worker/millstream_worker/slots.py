@@ -134,7 +134,8 @@ class Slots(Generic[W]):
     def _tick(self) -> None:
         """While work waits, see every millisecond whether more threads would help, or fewer."""
         tick = _TICK_SECONDS
-        while self._ticking.wait() and not self._closed:
+        while not self._closed:
+            self._ticking.wait()
             cpu = time.process_time()
             time.sleep(tick)
             computing = (time.process_time() - cpu) / tick > _BUSY_SHARE

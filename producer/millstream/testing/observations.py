@@ -5,7 +5,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 from millstream import log_reading, log_shipping, runs, sessions
 from millstream.flows import Flow
@@ -108,7 +108,11 @@ class Runs:
             raise self._failure(f"Expected {_name_of(what)} to be Completed, but it is {texts.told(state)}")
         return states.value_of(state)
 
-    def assert_failed(self, what: Any, error: type[E] = Exception, match: str | None = None) -> E:  # pyright: ignore
+    @overload
+    def assert_failed(self, what: Any, *, match: str | None = None) -> Exception: ...
+    @overload
+    def assert_failed(self, what: Any, error: type[E], match: str | None = None) -> E: ...
+    def assert_failed(self, what: Any, error: Any = Exception, match: str | None = None) -> Any:
         """A future, state or run failed with an `error` whose text the pattern `match` is found in; gives the error.
 
         Of a task or flow, the last run is meant.
