@@ -102,6 +102,7 @@ def test_a_script_needs_no_guard(running: Processes) -> None:
     output = running.python(NO_GUARD).succeed()
     assert output.count("script in") == 1
     assert "same class: True [2, 4]" in output
+    assert "Traceback" not in output
     for value in (1, 2):
         assert f"print of {value}" in output
         assert re.search(rf"INFO +\| Task run 'double-...' - log of {value}\n", output)

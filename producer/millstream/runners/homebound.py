@@ -83,6 +83,11 @@ class HomeboundSession:
         if real:
             real.close()
 
+    def outlast_background(self) -> None:
+        """At the end of the process: as a real session does, if there is one."""
+        if self._real:
+            self._real.outlast_background()
+
     def drop_in_fork(self) -> None:
         """In a forked child: let go of what is the parent's."""
         global _here
