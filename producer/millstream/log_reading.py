@@ -92,6 +92,8 @@ def _found(given: str | uuid.UUID, wanted: Wanted) -> tuple[str, Wanted]:
         return flow_run.run_id, wanted
     task_runs = [record.run_id for record in matching]
     task_runs += [logged.run_id for logged in Logs(store).logged(digits) if logged.run_id.startswith(digits)]
+    if len(digits) == 32 and not task_runs and store.look([digits])[digits] is not None:
+        task_runs.append(digits)  # it is queued, or has not logged anything yet
     for run_id in task_runs:
         return run_id, replace(wanted, task=wanted.task or run_id)
     place = "the Redis of MILLSTREAM_REDIS_URL" if get_settings().redis_url else f"the private server in {_home()}"

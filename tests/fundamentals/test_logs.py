@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from millstream import flow, sessions, task
+from millstream.context import FlowRunContext
 from millstream.logging import LogLine, follow_logs, get_run_logger, read_logs
 from millstream.task_runners import ProcessPoolTaskRunner, QueueTaskRunner, SequentialTaskRunner, ThreadPoolTaskRunner
 from millstream_shared import errors, settings
@@ -109,7 +111,7 @@ def test_the_log_of_a_flow_run_is_there_when_it_has_ended(runner: Any) -> None:
 
 
 def test_runs_in_processes_of_a_pool_have_logs_too() -> None:
-    """Their lines come home with their outcomes."""
+    """Their lines come home by the process that they work for."""
 
     @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
     def counting() -> None:
@@ -122,6 +124,29 @@ def test_runs_in_processes_of_a_pool_have_logs_too() -> None:
         "INFO count: number 1",
         "INFO count: number 0",
     ]
+
+
+@task
+def die_when_told(folder: str) -> None:
+    get_run_logger().info("last words")
+    eventually(lambda: os.path.exists(os.path.join(folder, "die")))
+    os._exit(1)
+
+
+def test_what_was_logged_in_a_process_that_dies_is_there(folder: Path) -> None:
+    """If it has had a moment to be sent."""
+
+    @flow(task_runner=ProcessPoolTaskRunner(max_workers=1))
+    def losing() -> None:
+        future = die_when_told.submit(str(folder))
+        flow_run = FlowRunContext.get().flow_run
+        eventually(lambda: "INFO die_when_told: last words" in log_of(flow_run.run_id))
+        (folder / "die").touch()
+        future.wait()
+
+    first, *_, last = log_of(run_id_of(losing), task="die_when_told")
+    assert first == "INFO die_when_told: last words"
+    assert last.startswith("ERROR die_when_told: Finished in state Crashed")
 
 
 @task
@@ -354,7 +379,7 @@ def test_a_log_can_be_followed(runner: Any) -> None:
     def slow() -> None:
         get_run_logger().info("first")
         count.submit(2).wait()
-        ids.append(get_run_logger().extra["flow_run_id"])  # type: ignore[index]
+        ids.append(FlowRunContext.get().flow_run.run_id)
         assert go_on.wait(10)
         get_run_logger().info("last")
         count.submit(1).wait()

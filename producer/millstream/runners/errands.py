@@ -164,6 +164,8 @@ def perform(data: bytes, runners: Runners = ThreadPoolTaskRunner) -> bytes:
     told = recording.encoded(run, state, run.task_name)
     record = recording.record_of_task(run, told, worker="", attempt=max(run.run_count, 1))
     within = [(run_id, stored) for run_id, stored in collected if run_id != run.run_id]
+    log_shipping.flush([run.run_id, *(run_id for run_id, _ in within)])
+    # Without a way to send them, they go home with the outcome.
     lines = log_shipping.take([run.run_id, *(run_id for run_id, _ in within)]) if is_away else []
     return Outcome(record, within, run.persists, lines).encode()
 

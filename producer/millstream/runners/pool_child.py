@@ -47,18 +47,44 @@ def _initialize(channel: "connection.Connection[object, bytes]") -> bool:
 
 
 def _serve(channel: "connection.Connection[object, bytes]") -> None:
+    from millstream import log_shipping
     from millstream.runners import errands
     from millstream.runners.process_pools import BEGUN, DONE
 
+    mouth = _Mouth(channel)
+    log_shipping.begin(mouth)
     mail: SimpleQueue[bytes | None] = SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_receive, args=(channel, mail, busy), name="millstream-mail", daemon=True).start()
     while (errand := mail.get()) is not None:
         busy.set()
-        channel.send((BEGUN, None))
+        mouth.tell(BEGUN, None)
         outcome = errands.perform(errand)
         busy.clear()
-        channel.send((DONE, outcome))
+        mouth.tell(DONE, outcome)
+
+
+class _Mouth:
+    """Tells the parent what runs log, while they do so, and what becomes of them."""
+
+    def __init__(self, channel: "connection.Connection[object, bytes]") -> None:
+        self._channel = cast("connection.Connection[object, object]", channel)
+        self._lock = threading.Lock()
+
+    def tell(self, kind: str, content: object) -> None:
+        """Say this; from any thread."""
+        with self._lock:
+            self._channel.send((kind, content))
+
+    def has_room(self, timeout: float | None) -> bool:  # noqa: ARG002 - what a carrier of lines is asked
+        """Always: a thread of the parent does nothing but listen."""
+        return True
+
+    def send(self, batches: object) -> None:
+        """Send lines."""
+        from millstream.runners.process_pools import LINES
+
+        self.tell(LINES, batches)
 
 
 def _receive(

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from multiprocessing import connection
 from typing import Any
 
+from millstream import log_shipping
 from millstream.runners.elsewhere import Trip
 
-BEGUN, DONE, UNFIT = "begun", "done", "unfit"
-"""What a process says: it has a run, its outcome; or that it cannot be initialized, and why."""
+BEGUN, LINES, DONE, UNFIT = "begun", "lines", "done", "unfit"
+"""What a process says: it has a run, what runs have logged, its outcome; or that it cannot be initialized, and why."""
 
 _SECONDS_TO_END = 5.0
 # The path of modules has to be that of the parent before anything of ours can be imported.
@@ -175,6 +176,9 @@ class PoolProcess:
             if kind == UNFIT:
                 self.end()
                 raise ProcessLost(content, began=True)
+            if kind == LINES:
+                log_shipping.add_ready(content)
+                continue
             began = True
             trip.begun()
 
