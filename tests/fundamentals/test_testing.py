@@ -11,11 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from millstream import flow, get_run_logger, sessions, task, testing
+from millstream import flow, get_run_logger, limits, sessions, task, testing
 from millstream.cache_policies import INPUTS
+from millstream.cli.main import main
 from millstream.exceptions import ConfigurationError, UnpicklableArgument
-from millstream.task_runners import SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from millstream.task_runners import ProcessPoolTaskRunner, SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from millstream.testing import Runs
 from millstream_shared.settings import get_settings
 from tests.harness import eventually
@@ -261,6 +263,47 @@ async def test_in_async_tests(runs: Runs) -> None:
     assert await pausing() == arrived == list(range(10))
     assert time.monotonic() - began < 0.9
     runs.assert_called(pause, times=20)
+
+
+_present: list[int] = []
+
+
+@task(tags=["few"])
+def crowded(at: int) -> int:
+    _present.append(at)
+    together = len(_present)
+    time.sleep(0.01)
+    _present.remove(at)
+    return together
+
+
+def test_limits_hold() -> None:
+    """For as long as the environment lasts, in which they were made."""
+
+    @flow
+    def crowd() -> int:
+        return max(crowded.map(range(6)).result())
+
+    with testing.workflows(threads=6):
+        limits.create(limits.of_tag("few"), 2)
+        assert crowd() == 2
+    with testing.workflows():
+        assert limits.read_all() == []
+
+
+def test_processes_of_other_task_runners_work_too(runs: Runs) -> None:
+    """What they have executed is known as well."""
+    assert count.with_options(task_runner=ProcessPoolTaskRunner(1))(["a b"]) == 2
+    runs.assert_called_with(count_words, "a b")
+    assert runs.assert_completed(count_words) == [2]
+
+
+def test_commands_find_the_server(runs: Runs) -> None:
+    """When they are called in the process of the test."""
+    count(["a"])
+    said = CliRunner().invoke(main, ["flow-run", "logs", str(runs.of(count)[0].id)])
+    assert said.exit_code == 0, said.output
+    assert "Finished in state Completed()" in said.output
 
 
 def test_results_are_cached(runs: Runs) -> None:

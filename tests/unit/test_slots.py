@@ -179,3 +179,15 @@ def test_a_slot_comes_back_after_an_exception_in_a_wait() -> None:
     work.slots.add([0, 1, 2])
     eventually(lambda: sorted(work.ended) == [0, 1, 2])
     assert work.lent == 0
+
+
+def test_closed_slots_end_their_threads() -> None:
+    """Each after the piece that it does; what was not begun is not done."""
+    before = set(threading.enumerate())
+    work = Work(1)
+    work.add(0, 1)
+    eventually(lambda: work.begun == [0])
+    work.slots.close()
+    work.end(0)
+    eventually(lambda: set(threading.enumerate()) <= before)
+    assert (work.begun, work.ended) == ([0], [0])

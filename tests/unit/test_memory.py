@@ -1,0 +1,33 @@
+"""Servers that are only objects of a process."""
+
+import pytest
+
+from millstream_shared import connections, memory
+from millstream_shared.errors import ConfigurationError
+from millstream_shared.settings import get_settings
+from millstream_shared.store import Store
+
+
+def test_each_is_another_server() -> None:
+    """With data of its own, which all its clients see."""
+    with memory.server() as url, memory.server() as other:
+        connections.connect(url).set("key", "value")
+        assert connections.connect(url).get("key") == b"value"
+        assert connections.connect(other).get("key") is None
+
+
+def test_a_store_is_opened_on_one_by_its_url() -> None:
+    """The scripts run there."""
+    with memory.server() as url:
+        store = Store(url, get_settings())
+        store.ping()
+        store.take_lease("owner")
+        assert store.renew_lease("owner")
+
+
+def test_one_that_is_not_there_is_an_error() -> None:
+    """As in another process, whose environment names it."""
+    with memory.server() as url:
+        pass
+    with pytest.raises(ConfigurationError, match="needs a real server"):
+        connections.connect(url)
