@@ -1,5 +1,6 @@
 """The main of a child process: it executes what its worker sends, and touches Redis only for what user code asks."""
 
+import asyncio
 import io
 import signal
 import socket
@@ -86,8 +87,13 @@ class Child:
     async def _execute_async(self, assignment: Assignment) -> None:
         outcome = await self._executor.execute_async(assignment)
         self._coroutines.discard(assignment.run_id)
-        # Few may be all that a limit allows, and others wait for their slots.
-        self._send(outcome, more_to_come=len(self._coroutines) > _FEW)
+        if isinstance(outcome, Postponed) or not 0 < len(self._coroutines) <= _FEW:
+            self._send(outcome, more_to_come=bool(self._coroutines))
+            return
+        # Few may be all that a limit allows, and others wait for their slots: those that end in one turn of the loop go
+        # together, and at its end.
+        self._outbox.keep(outcome)
+        asyncio.get_running_loop().call_soon(self._outbox.flush)
 
     def expect_end(self, run: TaskRun, seconds: float, retry_after: float | None) -> None:
         """Have the worker kill this process if the run outlasts its time limit and the grace that follows."""

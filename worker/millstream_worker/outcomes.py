@@ -12,6 +12,7 @@ Outcome = tuple[str, int, bytes]
 
 _FRESH_SECONDS = 0.001
 _STALE_SECONDS = 0.005
+_QUIET_SECONDS = 0.05
 
 
 class Outbox:
@@ -33,18 +34,19 @@ class Outbox:
         """Send this outcome; if more are about to come, it may be kept for a millisecond to go with them."""
         self._outcomes.append(outcome)
         if not more_to_come or time.monotonic() - self._sent_at > _FRESH_SECONDS:
-            self._flush()
-        elif not self._filled.is_set():
-            self._filled.set()
+            self.flush()
+        else:
+            self._see_to_it()
 
-    def _keep_sending(self) -> None:
-        while True:
-            self._filled.wait()
-            time.sleep(_STALE_SECONDS)
-            self._filled.clear()
-            self._flush()
+    def keep(self, outcome: Outcome) -> None:
+        """Send this outcome with those that come before `flush` is called, or 5 ms have passed."""
+        self._outcomes.append(outcome)
+        self._see_to_it()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was kept."""
+        if not self._outcomes:
+            return
         with self._sending:
             batch: list[Outcome] = []
             while self._outcomes:
@@ -54,3 +56,18 @@ class Outbox:
                 # What runs have logged arrives before the news that they have ended.
                 log_shipping.flush(run_id for run_id, _, _ in batch)
                 self._send(batch)
+
+    def _see_to_it(self) -> None:
+        if not self._filled.is_set():
+            self._filled.set()
+
+    def _keep_sending(self) -> None:
+        while True:
+            self._filled.wait()
+            time.sleep(_STALE_SECONDS)
+            if self._outcomes:
+                self.flush()
+            elif time.monotonic() - self._sent_at > _QUIET_SECONDS:
+                self._filled.clear()
+                if self._outcomes:
+                    self._filled.set()
