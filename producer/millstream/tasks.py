@@ -1,7 +1,7 @@
 """Tasks: functions whose calls are runs, and can be handed to a task runner to run beside each other."""
 
 import functools
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -175,7 +175,15 @@ class Task(functions.Function[P, R, TaskOptions]):
     @overload
     def delay(self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
     @overload
+    def delay(
+        self: "Task[P, Generator[T, Any, Any] | AsyncGenerator[T, Any]]", *args: P.args, **kwargs: P.kwargs
+    ) -> Future[list[T]]: ...
+    @overload
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+    @overload
+    def delay(self, first: Upstream, /, *args: Any, **kwargs: Any) -> Future[Any]: ...
+    @overload
+    def delay(self, first: Any, second: Upstream, /, *args: Any, **kwargs: Any) -> Future[Any]: ...
     def delay(self, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a worker run the task in the background, and give a future at once; in a flow run or outside.
 
