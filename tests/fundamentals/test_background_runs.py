@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from millstream import Future, flow, sessions, tags, task
+from millstream import Future, flow, limits, sessions, tags, task
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream.exceptions import (
     MappingMissingIterable,
@@ -266,6 +266,22 @@ def test_an_id_that_no_run_has_is_lost() -> None:
     for wrong in ("x", ""):
         with pytest.raises(ValueError, match="badly formed"):
             future_of(wrong)
+
+
+def test_limits_on_tags_hold(tmp_path: Path) -> None:
+    """While one run has the only slot, the next one waits for it."""
+    tag = f"limit-{uuid.uuid4().hex[:8]}"
+    limits.create(limits.of_tag(tag), 1)
+    try:
+        with tags(tag):
+            first = wait_for_file.delay(str(tmp_path / "file"))
+            eventually(lambda: first.state.is_running())
+            second = add.delay(1)
+        eventually(lambda: second.state.name == "AwaitingConcurrencySlot")
+        (tmp_path / "file").touch()
+        assert [first.result(), second.result()] == ["there", 2]
+    finally:
+        limits.delete(limits.of_tag(tag))
 
 
 def test_methods_run_in_the_background() -> None:
