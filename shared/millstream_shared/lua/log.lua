@@ -9,6 +9,7 @@ local function count(chunk)
   return string.byte(chunk, 2) * 256 + string.byte(chunk, 3)
 end
 
+local indexes = {}
 local i = 3
 while i <= #ARGV do
   local id, name, first, logged, mark = ARGV[i], ARGV[i + 1], ARGV[i + 2], tonumber(ARGV[i + 3]), ARGV[i + 4]
@@ -36,7 +37,8 @@ while i <= #ARGV do
     end
     redis.call('HSET', index, id, string.format('%d %d %s %d %s %s', total, there, known_first or first, bound, mark, name))
     redis.call('EXPIRE', list, retention)
-    redis.call('EXPIRE', index, retention)
+    indexes[index] = true
   end
 end
+for index in pairs(indexes) do redis.call('EXPIRE', index, retention) end
 return 1
