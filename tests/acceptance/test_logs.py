@@ -23,6 +23,8 @@ def remote(running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPat
     running.environment |= {"MILLSTREAM_REDIS_URL": valkey.url}
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
+    # Other tests in this process may have left one, with another server.
+    sessions.close_current()
     yield running
     sessions.close_current()
 
