@@ -26,7 +26,7 @@ def wait_for_background(store: "Store", workers: "LocalWorkers", made_here: "dic
     then, as when the script itself ended by one, what is left stays queued, and a warning tells of it.
     """
     try:
-        if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        if getattr(sys, "last_type", None) in (KeyboardInterrupt, errors.TerminationSignal):
             raise KeyboardInterrupt
         _wait(store, workers, made_here)
     except KeyboardInterrupt:

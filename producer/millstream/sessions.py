@@ -63,8 +63,8 @@ def close_current() -> None:
         session.close()
 
 
-def _end() -> None:
-    """At the end of the process."""
+def end() -> None:
+    """What is done at the end of the process; a second time there is nothing to do."""
     if _current is not None:
         _current.outlast_background()
     close_current()
@@ -78,5 +78,5 @@ def _forget() -> None:
     _current, _lock = None, threading.Lock()
 
 
-atexit.register(_end)
+atexit.register(end)
 os.register_at_fork(after_in_child=_forget)

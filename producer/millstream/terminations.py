@@ -78,7 +78,7 @@ def _die() -> None:
 @atexit.register
 def _exit_as_told() -> None:
     if _was_told:
-        sessions.close_current()  # which may come later in the list of what is done at the exit
+        sessions.end()  # which comes later in the list of what is done at the exit
         _die()
 
 

@@ -222,6 +222,12 @@ ENDS = {
     "Ctrl-C while it waits": ("step.delay(1, 'go')", Process.interrupt, 0, True),
     "an error of its own": ("step.delay(1, 'go'); raise ValueError", Process.interrupt, 1, True),
     "an interrupt of its own": ("step.delay(1, 'go'); raise KeyboardInterrupt", None, -signal.SIGINT, True),
+    "SIGTERM in a flow": (
+        "from millstream import flow; flow(lambda: (step.delay(1, 'go'), os.kill(os.getpid(), 15)))()",
+        None,
+        -signal.SIGTERM,
+        True,
+    ),
     "kill -9": ("step.delay(1, 'go')", Process.kill, -signal.SIGKILL, False),
 }
 
