@@ -175,12 +175,14 @@ print("longest", main())
 @pytest.mark.timeout(120)
 def test_an_outage_costs_no_line_and_no_time(remote: Processes, valkey: RealServer) -> None:
     """What is logged while Redis is away waits for it; whoever logs does not."""
-    start_worker(remote)
+    worker = start_worker(remote)
     script = remote.python(STEADY)
     flow_run_id = id_of(script)
-    script.says("line 20")
+    for process in (script, worker):
+        process.says("line 5")
     valkey.kill()
-    script.says("line 120")
+    for process in (script, worker):
+        process.says("line 120")
     valkey.start()
     (longest,) = re.findall(r"longest (.*)", script.succeed(60))
     assert float(longest) < 0.5
