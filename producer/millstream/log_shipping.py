@@ -129,9 +129,16 @@ class Shipper:
         if self._thread is None:
             with self._lock:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._keep_sending, name="millstream-logs", daemon=True)
-                    self._thread.start()
+                    self._start_thread()
         self._filled.set()
+
+    def _start_thread(self) -> None:
+        thread = threading.Thread(target=self._keep_sending, name="millstream-logs", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return  # The system has no more, or the program ends: a later line, or a flush, may still get through.
+        self._thread = thread
 
     # -- on their way
 
@@ -230,7 +237,7 @@ class Shipper:
         except Exception as lost:
             # Lines are not worth the run that logged them. They are counted with those that come next.
             with self._lock:
-                for batch in batches:
+                for batch in (batch for batch in batches if batch.chunks):
                     run = self._runs.get(batch.run_id) or self._new_run(batch.run_id, batch.name, None)
                     run.logged += batch.logged
             if time.monotonic() >= self._warn_at:

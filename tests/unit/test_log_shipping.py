@@ -142,12 +142,28 @@ def test_lines_that_cannot_be_sent_are_lost_with_one_warning(
 ) -> None:
     """No error reaches the code that logs. They are counted."""
     carrier.failures = 2
+    log(shipper, B, "lost for good")
     for text in ("one", "two", "three"):
         log(shipper, A, text)
         assert shipper.flush(None, 1)
+    assert not shipper._runs
     assert (carrier.lines_of(A), carrier.logged(A)) == (["three"], 3)
     (warning,) = [record.getMessage() for record in caplog.records if record.name == "millstream.logs"]
-    assert warning.startswith("Lines of runs are not kept, 1 for now: No answer from Redis")
+    assert warning.startswith("Lines of runs are not kept, 2 for now: No answer from Redis")
+
+
+def test_a_line_does_no_harm_where_no_thread_can_be_started(
+    shipper: Shipper, carrier: Carrier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As at the end of a program; a flush sends it."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    log(shipper, A, "one")
+    assert shipper.flush(None, 1)
+    assert carrier.lines_of(A) == ["one"]
 
 
 def test_when_all_lines_were_dropped_that_is_still_told(carrier: Carrier) -> None:
