@@ -45,7 +45,8 @@ def logs(
 ) -> None:
     """Show what the flow run ID and its task runs have logged, by time.
 
-    The first line of a flow run has the first twelve digits of its id, which do for ID.
+    The first line of a flow run has the first twelve digits of its id, which do for ID. The id of a task run gives the
+    lines of that run alone.
     """
     if sum(map(bool, (head, tail, follow))) > 1:
         raise click.UsageError("Choose one of --head, --tail and --follow.")
