@@ -11,10 +11,11 @@ add `wait_for` and `return_state` to them. So a call to `submit` is tried agains
 A direct call is nearly always one with plain values, so there keywords are the function's own. Who has a future for one
 can as well write `future.result()`: such a call waits anyway.
 
-What the function returns is looked at once, in the descriptors: of a coroutine the value, of a generator the items.
+What the function returns is looked at once, in the descriptors: of a coroutine the value, of a generator the items. As
+most generators are said to return an `Iterator`, whatever is one is taken for a generator, a file for example too.
 """
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from millstream.futures import Future, FutureList
@@ -120,9 +121,7 @@ class SubmitMethod:
     @overload
     def __get__(self, instance: "Task[P, Coroutine[Any, Any, T]]", owner: Any = None) -> Submit[P, T]: ...
     @overload
-    def __get__(
-        self, instance: "Task[P, Generator[T, Any, Any] | AsyncGenerator[T, Any]]", owner: Any = None
-    ) -> Submit[P, list[T]]: ...
+    def __get__(self, instance: "Task[P, Iterator[T] | AsyncIterator[T]]", owner: Any = None) -> Submit[P, list[T]]: ...
     @overload
     def __get__(self, instance: "Task[P, T]", owner: Any = None) -> Submit[P, T]: ...
     def __get__(self, instance: Any, owner: Any = None) -> Any: ...
@@ -136,9 +135,7 @@ class MapMethod:
     @overload
     def __get__(self, instance: "Task[..., Coroutine[Any, Any, T]]", owner: Any = None) -> Map[T]: ...
     @overload
-    def __get__(
-        self, instance: "Task[..., Generator[T, Any, Any] | AsyncGenerator[T, Any]]", owner: Any = None
-    ) -> Map[list[T]]: ...
+    def __get__(self, instance: "Task[..., Iterator[T] | AsyncIterator[T]]", owner: Any = None) -> Map[list[T]]: ...
     @overload
     def __get__(self, instance: "Task[..., T]", owner: Any = None) -> Map[T]: ...
     def __get__(self, instance: Any, owner: Any = None) -> Any: ...

@@ -1,7 +1,7 @@
 """Tasks: functions whose calls are runs, and can be handed to a task runner to run beside each other."""
 
 import functools
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -176,7 +176,7 @@ class Task(functions.Function[P, R, TaskOptions]):
     def delay(self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
     @overload
     def delay(
-        self: "Task[P, Generator[T, Any, Any] | AsyncGenerator[T, Any]]", *args: P.args, **kwargs: P.kwargs
+        self: "Task[P, Iterator[T] | AsyncIterator[T]]", *args: P.args, **kwargs: P.kwargs
     ) -> Future[list[T]]: ...
     @overload
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...

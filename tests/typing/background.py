@@ -35,6 +35,7 @@ def chunks(n: int) -> Iterator[str]:
 assert_type(add.delay(1, y=2), Future[float])
 assert_type(add_later.delay(1), Future[str])
 assert_type(items_later.delay(1), Future[list[bytes]])
+assert_type(items.delay(1), Future[list[int]])
 assert_type(add.delay(add.delay(1)), Future[Any])
 assert_type(add.apply_async((1,), {"y": 2}, wait_for=[add.delay(1)]), Future[Any])
 assert_type(future_of("0" * 32), Future[Any])

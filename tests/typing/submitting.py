@@ -1,6 +1,6 @@
 """Submitting: arguments as in the task's signature, or futures in their place; a future of the value comes back."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from typing import Any, assert_type
 
 from millstream import Future, FutureList, State, allow_failure, flow, quote, task, unmapped
@@ -46,6 +46,16 @@ def items(n: int) -> Generator[int, None, None]:
 
 
 @task
+def iterator(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+@task
+async def async_iterator(n: int) -> AsyncIterator[int]:
+    yield n
+
+
+@task
 async def async_items(n: int) -> AsyncGenerator[str, None]:
     for i in range(n):
         yield str(i)
@@ -63,6 +73,9 @@ def values() -> None:
     assert_type(nothing.submit(), Future[None])
     assert_type(items.submit(3), Future[list[int]])
     assert_type(async_items.submit(3), Future[list[str]])
+    assert_type(iterator.submit(3), Future[list[int]])
+    assert_type(async_iterator.submit(3), Future[list[int]])
+    assert_type(iterator.map([3]), FutureList[list[int]])
     assert_type(power.with_options(retries=1).submit(2), Future[float])
 
 
