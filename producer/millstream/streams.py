@@ -5,9 +5,10 @@ through the steps stops until the next one is asked for. What the caller does me
 have a context of their own, and their time limit counts the time of the function alone.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -140,42 +141,69 @@ def _next_item(steps: Steps[Any], resume: Callable[[], Instruction]) -> Item | _
 
 def handed_out_async(steps: Steps[Any], within: Within = nullcontext) -> AsyncGenerator[Any, Any]:
     """The items as an async generator."""
-    return _handed_out_async(steps, copy_context(), within)
+    return _handed_out_async(_Walk(steps, copy_context()), within)
 
 
-async def _handed_out_async(steps: Steps[Any], around: Context, within: Within) -> AsyncGenerator[Any, Any]:
-    resume: Callable[[], Instruction] = partial(steps.send, None)
+async def _handed_out_async(walk: "_Walk", within: Within) -> AsyncGenerator[Any, Any]:
+    resume: Callable[[], Instruction] = partial(walk.steps.send, None)
     while True:
         with within():
-            found = await _InContext(around, _next_item_async(steps, resume))
+            found = await _InContext(walk.around, walk.next_item(resume))
         if isinstance(found, _End):
             return
         try:
             given = yield found.value
         except GeneratorExit:
-            resume = partial(steps.throw, _Left())
+            resume = partial(walk.steps.throw, _Left())
+        except asyncio.CancelledError:
+            # Nobody waits for an item here: the loop that was to close this generator, as it was dropped, ends itself,
+            # and would not go on with what awaits now.
+            walk.end()
+            raise
         except BaseException as thrown:
-            resume = partial(steps.throw, thrown)
+            resume = partial(walk.steps.throw, thrown)
         else:
-            resume = partial(steps.send, given)
+            resume = partial(walk.steps.send, given)
 
 
-async def _next_item_async(steps: Steps[Any], resume: Callable[[], Instruction]) -> Item | _End:
-    try:
-        instruction = resume()
-        while not isinstance(instruction, Item):
-            try:
-                value = await instruction.suspend()
-            except GeneratorExit:
-                steps.close()
-                raise
-            except BaseException as error:
-                instruction = steps.throw(error)
-            else:
-                instruction = steps.send(value)
-        return instruction
-    except StopIteration as stop:
-        return _End(stop.value)
+class _Walk:
+    """Where the walk through the steps is. If it is dropped with an item in hand, as its loop is gone, it ends here."""
+
+    def __init__(self, steps: Steps[Any], around: Context) -> None:
+        self.steps = steps
+        self.around = around
+        self._is_at_item = False
+
+    async def next_item(self, resume: Callable[[], Instruction]) -> Item | _End:
+        """Go on with `resume` until there is an item, or the end."""
+        self._is_at_item = False
+        try:
+            instruction = resume()
+            while not isinstance(instruction, Item):
+                try:
+                    value = await instruction.suspend()
+                except GeneratorExit:
+                    self.steps.close()
+                    raise
+                except BaseException as error:
+                    instruction = self.steps.throw(error)
+                else:
+                    instruction = self.steps.send(value)
+            self._is_at_item = True
+            return instruction
+        except StopIteration as stop:
+            return _End(stop.value)
+
+    def end(self) -> None:
+        """Go to the end without an event loop, as nobody takes the items any more."""
+        if self._is_at_item:
+            self._is_at_item = False
+            self.around.run(_next_item, self.steps, partial(self.steps.throw, _Left()))
+
+    def __del__(self) -> None:
+        # What it raises is the run's failure, and logged as that.
+        with suppress(Exception):
+            self.end()
 
 
 class _InContext:

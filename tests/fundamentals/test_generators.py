@@ -172,6 +172,39 @@ async def test_closing_an_async_one_early_completes_the_run(decorate: Any, ends:
     assert (cleaned, ends) == ([True], ["Completed"])
 
 
+@DECORATORS
+def test_leaving_an_async_loop_completes_the_run_too(decorate: Any, ends: Ends) -> None:
+    """At once, or when the event loop ends that still has the generator, or has had it."""
+
+    @decorate(on_completion=[ends], on_failure=[ends])
+    async def items() -> AsyncGenerator[int]:
+        for i in range(10):
+            yield i
+
+    async def leave() -> None:
+        async for _ in items():
+            break
+
+    async def keep() -> None:
+        stream = items()
+        await anext(stream)
+        kept.append(stream)
+
+    kept: list[Any] = []
+    asyncio.run(leave())
+    assert ends == ["Completed"]
+    asyncio.run(keep())
+    assert ends == ["Completed"] * 2
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(keep())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    with contextlib.suppress(RuntimeError):
+        kept.clear()
+        gc.collect()
+    assert ends == ["Completed"] * 3
+
+
 def test_an_error_on_closing_fails_the_run_for_good(ends: Ends) -> None:
     """It is raised by `close()`, and not tried again: nobody would take the items."""
     begun = []
