@@ -93,7 +93,8 @@ class Watcher:
             self._deliver(ended)
         self._slots.tend()
         now = time.monotonic()
-        if now >= self._renew_at:
+        # A session that was closed meanwhile has given its lease up.
+        if now >= self._renew_at and not self._closed:
             self._renew_at = now + self._store.settings.heartbeat_seconds
             if not self._store.renew_lease(self._owner):
                 _logger.warning("This process was silent for so long that its flow runs were given up as crashed.")
