@@ -452,6 +452,8 @@ def test_settings_can_be_given() -> None:
         pass
     with pytest.raises(ConfigurationError, match="MILLSTREAM_CRASH_LIMIT"), testing.workflows(crash_limit=0):
         pass
+    with pytest.raises(ValueError, match="got threads=0"), testing.workflows(threads=0):
+        pass
     with testing.workflows():
         pass
 

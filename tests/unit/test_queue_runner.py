@@ -1,13 +1,11 @@
-"""The queue's way through one process: a session over a server in memory, and a worker of a few lines."""
+"""The queue's way through one process, step by step: a server in memory, and a worker that works when it is told to."""
 
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from millstream import Future, flow, sessions, task
 from millstream.exceptions import RunLost
-from millstream.futures import as_completed, wait
 from millstream.store_session import Session
 from millstream.task_runners import QueueTaskRunner
 from millstream_shared.settings import get_settings
@@ -20,11 +18,6 @@ from tests.harness.servers import MemoryServer
 @task
 def double(x: int) -> int:
     return 2 * x
-
-
-@task
-def fail() -> None:
-    raise ValueError("no")
 
 
 @pytest.fixture
@@ -60,17 +53,6 @@ def worker(store: Store) -> Iterator[Worker]:
     made = Worker(store)
     yield made
     made.close()
-
-
-def test_a_mapped_flow_goes_through_queue_and_back(worker: Worker) -> None:
-    """Submitted, claimed, executed, settled, told: the results come back in order."""
-    threading.Thread(target=worker.work, args=(5,), daemon=True).start()
-
-    @flow(task_runner=QueueTaskRunner())
-    def mapped() -> list[int]:
-        return double.map(range(5)).result()
-
-    assert mapped() == [0, 2, 4, 6, 8]
 
 
 def test_a_chain_of_futures_is_held_back_in_redis(worker: Worker, store: Store) -> None:
@@ -116,17 +98,3 @@ def test_a_run_that_the_server_forgot_is_lost_in_bounded_time(store: Store) -> N
         return "found"
 
     assert len(forgotten()) == 32
-
-
-def test_failures_are_told_like_successes(worker: Worker) -> None:
-    """`wait` and `as_completed` see a failed run end; its state holds the exception."""
-    threading.Thread(target=worker.work, args=(2,), daemon=True).start()
-
-    @flow(task_runner=QueueTaskRunner())
-    def mixed() -> list[str]:
-        futures: list[Future] = [fail.submit(), double.submit(1)]
-        assert wait(futures).not_done == set()
-        assert len(list(as_completed(futures))) == 2
-        return [future.state.name for future in futures]
-
-    assert mixed() == ["Failed", "Completed"]

@@ -42,18 +42,21 @@ class Worker(Protocol):
 def workflows(*, threads: int = 1, timeout: float = 10.0, **settings: Any) -> Generator[Runs]:
     """Run flows in this process only: a server in memory, a worker in `threads` threads, no delays before retries.
 
-    With one thread, the default, sync runs are executed one after the other, in the order of the queue, so a test does
-    the same each time; a run that waits for others lets them go on. Async runs go on side by side, as in a worker.
+    With one thread, the default, sync runs are executed one after the other, so a test does the same each time; a run
+    that waits for others lets them go on. (Runs that have to meet need a thread each.) Async runs go on side by side.
     `settings` are those of MILLSTREAM_* variables, in lower case and without the prefix, such as
-    `default_task_runner="threads"`; others have their defaults, whatever the environment says.
+    `default_task_runner="threads"`; others have their defaults, whatever the environment says, except for the logging
+    level.
 
     Gives `Runs`: what has been run, and assertions about it. At the end everything is as before: threads have ended,
     the server is gone. Runs that nobody waits for (`.delay`) are waited for, `timeout` seconds at most.
 
     Raises ConfigurationError without `millstream[testing]`, within another `workflows()`, and for settings that do not
-    exist or fit; AssertionError at the end, naming them, if runs have not ended in time. Another session of this
-    process is closed before, and opened again when it is needed.
+    exist or fit; ValueError for fewer than one thread; AssertionError at the end, naming them, if runs have not ended
+    in time. Another session of this process is closed before, and opened again when it is needed.
     """
+    if threads < 1:
+        raise ValueError(f"testing.workflows() needs a thread to execute runs in, got threads={threads}.")
     if not _entered.acquire(blocking=False):
         raise errors.ConfigurationError(
             "testing.workflows() is entered already: it cannot be nested, nor be used by two threads at once. Leave "
