@@ -2,10 +2,10 @@
 
 import pytest
 
-from millstream import sessions, task
+from millstream import get_run_logger, log_shipping, sessions, task
 from millstream.runners import errands, homebound
 from millstream.runs import FlowRun, TaskRun
-from millstream_shared import ids, records
+from millstream_shared import ids, logs, records
 
 
 class Recorder:
@@ -27,11 +27,13 @@ def session(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     made = Recorder()
     monkeypatch.setattr(sessions, "_current", made)
     monkeypatch.setattr(homebound, "_here", None)
+    monkeypatch.setattr(log_shipping, "_shipper", None)
     return made
 
 
 @task
 def inner() -> int:
+    get_run_logger().warning("inside")
     return 1
 
 
@@ -54,6 +56,19 @@ def test_records_of_runs_within_travel_home(session: Recorder) -> None:
     assert records.decode(run.run_id, outcome.record).state.data == 42
     within = [records.decode(run_id, record) for run_id, record in outcome.within]
     assert [(record.function_name, record.parent_run_id) for record in within] == [("inner", run.run_id)] * 2
+    assert session.added == []
+
+
+def test_what_runs_log_travels_home(session: Recorder) -> None:
+    """With the outcome: the process has no way of its own to the store. Nothing of it stays."""
+    run, errand = pack(home="elsewhere")
+    outcome = errands.Outcome.decode(errands.perform(errand))
+    assert {batch.run_id for batch in outcome.lines} == {run_id for run_id, _ in outcome.within}
+    assert [text for batch in outcome.lines for chunk in batch.chunks for _, _, text in logs.unpack(chunk)] == [
+        "inside",
+        "inside",
+    ]
+    assert log_shipping.take([run.run_id, *(run_id for run_id, _ in outcome.within)]) == []
     assert session.added == []
 
 
