@@ -118,11 +118,12 @@ def _worker(options: list[str]) -> Generator[_Worker]:
 
 @contextmanager
 def _signals_passed_on(worker: _Worker, *numbers: signal.Signals) -> Generator[None]:
-    """Within, these tell the worker to stop, as far as this thread may say what signals do."""
+    """Within, these tell the worker to stop, as far as this thread may say what signals do, and none is ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, worker.stop) for number in numbers}
+    wanted = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, worker.stop) for number in wanted}
     try:
         yield
     finally:
