@@ -247,7 +247,8 @@ def task(fn: Any = None, /, **given: Unpack[TaskKeywords]) -> Any:
     Options, all with defaults:
 
     `name` (the function's), `description` (its docstring), `version` (free text), `tags`; `queue`, the queue for its
-    runs under a queue runner and in the background; `task_run_name`, a text with `{parameters}` in it or a function that gives one.
+    runs under a queue runner and in the background; `task_run_name`, a text with `{parameters}` in it or a function
+    that gives one.
     `retries` (0), how often a failed run is tried again; `retry_delay_seconds` (0): a number, a list of which the last
     goes on being used, or a function from `retries` to a list, such as `exponential_backoff(2)`; `retry_jitter_factor`
     f spreads each delay between delay / (1 + f) and delay * (1 + f); `retry_condition_fn(task, run, state)` may refuse.
