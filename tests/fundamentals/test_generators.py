@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import time
+import uuid
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextvars import ContextVar
 from types import AsyncGeneratorType, GeneratorType
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from millstream import flow, tags, task
+from millstream import flow, limits, sessions, tags, task
 from millstream.context import FlowRunContext, TaskRunContext, get_run_context
 from millstream.exceptions import MissingContextError, ParameterBindError, UnfinishedRun
 from millstream.states import State
@@ -114,7 +115,6 @@ def test_the_run_is_running_until_the_items_are_exhausted(ends: Ends) -> None:
 
 def test_a_flow_run_is_recorded_while_it_hands_out_items() -> None:
     """As Running, and then as Completed."""
-    from millstream import sessions
 
     @flow
     def items() -> Iterator[str]:
@@ -555,6 +555,27 @@ def test_a_run_is_part_of_the_transaction_in_which_it_is_called() -> None:
     with pytest.raises(ValueError, match="after it"):
         failing()
     assert undone == [True]
+
+
+def test_a_slot_of_a_limit_is_kept_until_the_stream_ends() -> None:
+    """The run is running all the while."""
+    tag = f"limit-{uuid.uuid4().hex[:8]}"
+    limit = limits.of_tag(tag)
+
+    @flow
+    def calling() -> list[int]:
+        with tags(tag):
+            stream = count(3)
+        next(stream)
+        held = len(limits.inspect(limit).holders)
+        stream.close()
+        return [held, len(limits.inspect(limit).holders)]
+
+    limits.create(limit, 1)
+    try:
+        assert calling() == [1, 0]
+    finally:
+        limits.delete(limit)
 
 
 def test_prints_are_logged_and_those_of_the_caller_are_not(
