@@ -5,10 +5,11 @@ from typing import Any, assert_type
 
 from millstream import Future, FutureList, State, flow, task
 from millstream.concurrency.asyncio import concurrency as async_concurrency
+from millstream.concurrency.asyncio import rate_limit as async_rate_limit
 from millstream.concurrency.sync import concurrency, rate_limit
 from millstream.futures import DoneAndNotDoneFutures, as_completed, wait
 from millstream.states import Completed, StateType
-from millstream.transactions import Transaction, transaction
+from millstream.transactions import Transaction, atransaction, transaction
 
 
 @task
@@ -86,4 +87,6 @@ def around() -> None:
 async def around_async() -> None:
     """The same in async code."""
     async with async_concurrency("db"):
-        pass
+        await async_rate_limit("api")
+    async with atransaction() as running:
+        assert_type(running, Transaction)
