@@ -5,12 +5,15 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from millstream import retries, runs, sessions
 from millstream.testing.observations import Runs
 from millstream_shared import entrypoints, errors, memory
 from millstream_shared.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from millstream.store_session import Session
 
 _PREFIX: Final = "MILLSTREAM_"
 # A string, as the producer does not import the worker.
@@ -72,25 +75,26 @@ def workflows(*, threads: int = 1, timeout: float = 10.0, **settings: Any) -> Ge
 def _environment(threads: int, timeout: float) -> Generator[Runs]:
     sessions.close_current()
     before = set(threading.enumerate())
-    worker, observed = _opened(threads)
+    worker, session, observed = _opened(threads)
     try:
         yield observed
         _check_finished(worker, observed, timeout)
     finally:
         runs.observer = None
-        _close(worker, before)
+        _close(worker, session, before)
 
 
-def _opened(threads: int) -> tuple[Worker, Runs]:
+def _opened(threads: int) -> "tuple[Worker, Session, Runs]":
     from millstream.store_session import Session  # brings the Redis client
 
     store = sessions.open_store(get_settings())
     make: Callable[..., Worker] = entrypoints.load(_WORKER)
     worker = make(store, threads)
-    sessions.use(Session(store, is_local=False, serve=worker.serve))
+    session = Session(store, is_local=False, serve=worker.serve)
+    sessions.use(session)
     observed = Runs(worker.wait_until_done)
     runs.observer = observed.note
-    return worker, observed
+    return worker, session, observed
 
 
 def _check_finished(worker: Worker, observed: Runs, timeout: float) -> None:
@@ -102,8 +106,7 @@ def _check_finished(worker: Worker, observed: Runs, timeout: float) -> None:
         raise AssertionError(f"{message}\n\n{observed.tree()}")
 
 
-def _close(worker: Worker, before: set[threading.Thread]) -> None:
-    session = sessions.current()
+def _close(worker: Worker, session: "Session", before: set[threading.Thread]) -> None:
     sessions.close_current()
     session.watcher.wake()
     worker.close()
