@@ -13,12 +13,11 @@ import time
 from dataclasses import dataclass
 from types import FrameType
 
-from millstream import withdrawals
 from millstream_shared import connections, errors, ids
-from millstream_shared.claims import Orphan, Postponed
+from millstream_shared.claims import Postponed
 from millstream_shared.logs import Batch, Logs
 from millstream_shared.store import Store
-from millstream_worker import endings, worker_logging
+from millstream_worker import endings, reaping, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
@@ -242,7 +241,7 @@ class Worker:
             worker_logging.error("a child process died", cause=cause, runs=len(news.lost))
         if news.lost:
             buried = self._store.release(self._name, news.lost, crashed=True)
-            self._settle_orphans(buried, news.deaths[-1])
+            reaping.settle_orphans(self._store, self._name, buried, news.deaths[-1])
             self._may_have_work = True
         for claim, limit in news.overdue:
             worker_logging.error("a process was killed for a time limit", run=claim.run_id, seconds=limit.seconds)
@@ -272,14 +271,6 @@ class Worker:
             # As of a server that has no room left: nothing to end a worker for.
             worker_logging.error("lines of runs are not kept", runs=len(lines), reason=str(refused))
 
-    def _settle_orphans(self, orphans: list[Orphan], cause: str) -> None:
-        """End those that may not go round again: runs under which process after process died, and flow runs."""
-        if orphans:
-            self._store.settle(self._name, [endings.crashed(orphan, self._name, cause) for orphan in orphans])
-            for orphan in orphans:
-                if not orphan.is_flow:
-                    worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
-
     # -- duties, every few seconds
 
     def _do_duties(self) -> None:
@@ -292,7 +283,8 @@ class Worker:
             # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
             unknown = self._store.held(self._name) - set(self._crew.in_flight)
             self._store.release(self._name, list(unknown))
-        self._take_over_from_the_dead()
+        if reaping.take_over_from_the_dead(self._store, self._name):
+            self._may_have_work = True
         self._sweeper.sweep_if_due()
         assert self._rq is not None
         try:
@@ -305,23 +297,6 @@ class Worker:
         if suspended != self._is_suspended:
             self._is_suspended = suspended
             worker_logging.info("suspended, as `rq suspend` asks" if suspended else "resumed")
-
-    def _take_over_from_the_dead(self) -> None:
-        if self._store.is_private:
-            self._store.expire_leases_of_the_dead()
-        crashed_flows: list[str] = []
-        while reaped := self._store.reap(self._name):
-            flows = [orphan.run_id for orphan in reaped.orphans if orphan.is_flow]
-            tell = worker_logging.warning if reaped.put_back else worker_logging.info
-            tell("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back, flow_runs_crashed=len(flows))
-            self._settle_orphans(reaped.orphans, f"{reaped.owner} was silent for too long")
-            crashed_flows += flows
-            self._may_have_work = True
-        if self._store.is_private:
-            # Elsewhere what a flow has submitted is executed even if nobody waits for it. On a private server it would
-            # be in the way of the next script.
-            for run_id in crashed_flows:
-                withdrawals.withdraw_tree(self._store, run_id, "The process of the flow run has died.")
 
     def _start_over(self) -> None:
         """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""

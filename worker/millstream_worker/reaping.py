@@ -1,0 +1,39 @@
+"""What becomes of runs whose process has died: most go back to their queues, some may not go round again."""
+
+from collections.abc import Sequence
+
+from millstream import withdrawals
+from millstream_shared.claims import Orphan
+from millstream_shared.store import Store
+from millstream_worker import endings, worker_logging
+
+
+def take_over_from_the_dead(store: Store, worker: str) -> bool:
+    """Put back what those held whose leases have run out; whether there was any such owner."""
+    if store.is_private:
+        store.expire_leases_of_the_dead()
+    found = False
+    crashed_flows: list[str] = []
+    while reaped := store.reap(worker):
+        found = True
+        flows = [orphan.run_id for orphan in reaped.orphans if orphan.is_flow]
+        tell = worker_logging.warning if reaped.put_back else worker_logging.info
+        tell("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back, flow_runs_crashed=len(flows))
+        settle_orphans(store, worker, reaped.orphans, f"{reaped.owner} was silent for too long")
+        crashed_flows += flows
+    if store.is_private:
+        # Elsewhere what a flow has submitted is executed even if nobody waits for it. On a private server it would be
+        # in the way of the next script.
+        for run_id in crashed_flows:
+            withdrawals.withdraw_tree(store, run_id, "The process of the flow run has died.")
+    return found
+
+
+def settle_orphans(store: Store, worker: str, orphans: Sequence[Orphan], cause: str) -> None:
+    """End those that may not go round again: runs under which process after process died, and flow runs."""
+    if not orphans:
+        return
+    store.settle(worker, [endings.crashed(orphan, worker, cause) for orphan in orphans])
+    for orphan in orphans:
+        if not orphan.is_flow:
+            worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
