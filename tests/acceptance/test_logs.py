@@ -23,10 +23,16 @@ def remote(running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPat
     running.environment |= {"MILLSTREAM_REDIS_URL": valkey.url}
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
-    # Other tests in this process may have left one, with another server.
-    sessions.close_current()
+    end_session()  # Other tests in this process may have left one, with another server.
     yield running
+    end_session()
+
+
+def end_session() -> None:
+    """Close the session of this process, and its connections."""
+    session = sessions.current()
     sessions.close_current()
+    session.store.close()
 
 
 END = "Finished in state Completed()"

@@ -292,23 +292,35 @@ def test_a_run_that_logs_nothing_costs_the_store_nothing(runner: Any) -> None:
     assert not [key for key in store.command("KEYS", "ms:log*") if run_id[:12].encode() in key]
 
 
-def test_shipping_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What records say can be read all the same."""
-    sessions.close_current()
+@pytest.fixture
+def _unshipped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process has a session that ships no lines."""
+    end_session()
     monkeypatch.setenv("MILLSTREAM_LOGS_TO_REDIS", "false")
     settings.get_settings.cache_clear()
+    yield
+    end_session()
+
+
+def end_session() -> None:
+    """Close the session of this process, and its connections."""
+    session = sessions.current()
+    sessions.close_current()
+    session.store.close()
+
+
+@pytest.mark.usefixtures("_unshipped")
+def test_shipping_can_be_turned_off() -> None:
+    """What records say can be read all the same."""
 
     @flow(flow_run_name="quiet")
     def quiet() -> None:
         get_run_logger().info("for stderr")
 
-    try:
-        assert log_of(run_id_of(quiet)) == [
-            "INFO quiet: Beginning flow run 'quiet' for flow 'quiet'",
-            "INFO quiet: Finished in state Completed()",
-        ]
-    finally:
-        sessions.close_current()
+    assert log_of(run_id_of(quiet)) == [
+        "INFO quiet: Beginning flow run 'quiet' for flow 'quiet'",
+        "INFO quiet: Finished in state Completed()",
+    ]
 
 
 def test_handlers_and_filters_of_the_program_count(monkeypatch: pytest.MonkeyPatch) -> None:
