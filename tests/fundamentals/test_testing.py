@@ -446,7 +446,7 @@ def test_settings_can_be_given() -> None:
         fails.with_options(retries=None)("no", return_state=True)
         assert runs.of(fails)[0].run_count == 2
     with (
-        pytest.raises(ConfigurationError, match="there is none named 'crash_limits'"),
+        pytest.raises(ConfigurationError, match="none named 'crash_limits'"),
         testing.workflows(crash_limits=1),
     ):
         pass

@@ -5,6 +5,7 @@ out is what a worker does for the case that a process dies.
 """
 
 import contextvars
+import logging
 import threading
 import time
 from collections import deque
@@ -22,7 +23,9 @@ from millstream_worker.loops import Loops
 from millstream_worker.outcomes import Outcome
 from millstream_worker.slots import Slots
 
+_logger = logging.getLogger("millstream.testing")
 _BELL_SECONDS = 1.0
+_SECONDS_AFTER_AN_ERROR = 0.1
 _MOST_ASYNC = 1000
 
 
@@ -109,7 +112,12 @@ class InProcessWorker:
             self._may_have_work.clear()
             if self._closed:
                 return
-            patience = self._claim() if self._queues else None
+            try:
+                patience = self._claim() if self._queues else None
+            except Exception:
+                # Whoever waits for a run waits for this thread: it may not die.
+                _logger.exception("The worker met an error and goes on")
+                patience = _SECONDS_AFTER_AN_ERROR
 
     def _claim(self) -> float | None:
         """Begin what can be begun; gives the seconds until a postponed run is due."""
@@ -152,15 +160,17 @@ class InProcessWorker:
         if self._closed:
             # The store is gone, and whoever waited for the run has given up.
             return
-        if isinstance(outcome, Postponed):
-            log_shipping.flush([outcome.run_id])
-            self._store.postpone(self._owner, [outcome])
-        else:
-            self._settle([outcome])
-        with self._lock:
-            self._sync -= sync
-            self._async -= asynchronous
-        self._may_have_work.set()
+        try:
+            if isinstance(outcome, Postponed):
+                log_shipping.flush([outcome.run_id])
+                self._store.postpone(self._owner, [outcome])
+            else:
+                self._settle([outcome])
+        finally:
+            with self._lock:
+                self._sync -= sync
+                self._async -= asynchronous
+            self._may_have_work.set()
 
     def _settle(self, outcomes: list[Outcome]) -> None:
         self._ended.extend(outcomes)

@@ -27,6 +27,8 @@ _ENDING: Final = (
     "millstream-logs",
 )
 """Names of the threads that end with an environment, or what they begin with."""
+_OWN: Final = frozenset({"redis_url", "lease_seconds"})
+"""Settings that it makes itself."""
 _SECONDS_TO_END: Final = 0.5
 
 _entered = threading.Lock()
@@ -128,11 +130,12 @@ def _no_delays() -> Generator[None]:
 @contextmanager
 def _variables(given: dict[str, Any], url: str) -> Generator[None]:
     """Settings as given, and else their defaults, but for leases: who steps through a test may take an hour."""
-    unknown = given.keys() - (Settings.model_fields.keys() - {"redis_url"})
+    known = Settings.model_fields.keys() - _OWN
+    unknown = given.keys() - known
     if unknown:
         raise errors.ConfigurationError(
-            f"testing.workflows() takes settings: there is none named {', '.join(map(repr, sorted(unknown)))}. "
-            f"Those that there are: {', '.join(sorted(Settings.model_fields))}."
+            f"testing.workflows() takes settings, but none named {', '.join(map(repr, sorted(unknown)))}. "
+            f"Those that it takes: {', '.join(sorted(known))}."
         )
     before = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX)}
     logged = {"logging_level": get_settings().logging_level}
