@@ -118,6 +118,8 @@ class Shipper:
         if self.carrier is None and len(self._runs) >= _MOST_RUNS_ON_HOLD:
             # Whoever was to take them has not come.
             del self._runs[next(iter(self._runs))]
+        # Text that cannot be encoded would take the lines of others with it.
+        name = name if name.isascii() else name.encode(errors="replace").decode()
         run = self._runs[run_id] = _Waiting(name, parent)
         # A run that logs much takes nothing from those that log little.
         self._share = _MOST_BYTES_WAITING // len(self._runs)

@@ -2,6 +2,8 @@
 
 import socket
 
+import pytest
+
 from millstream_shared.logs import Batch
 from millstream_worker import channels
 from millstream_worker.lines import LinesMail
@@ -23,6 +25,9 @@ def test_no_more_is_sent_than_the_worker_takes_in() -> None:
         ] * 2
         mail.was_taken()
         assert mail.has_room(None)
+        with pytest.raises(UnicodeEncodeError):
+            mail.send([batch._replace(name="\ud800")])
+        assert mail.has_room(0)
         assert not mail.has_room(0)
     finally:
         ours.close()

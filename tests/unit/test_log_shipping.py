@@ -77,6 +77,14 @@ def test_lines_are_sent_a_moment_after_they_were_logged(shipper: Shipper, carrie
     assert len({batch.mark for batch in carrier.batches}) == 2
 
 
+def test_names_are_made_fit_to_travel(shipper: Shipper, carrier: Carrier) -> None:
+    """Those that are, stay as they are."""
+    for run_id, name in ((A, "caf\u00e9"), (B, "half \ud800")):
+        shipper.add(run_id, name, None, (1.0, 20, "line"))
+    assert shipper.flush(None, 1)
+    assert [batch.name for batch in carrier.batches] == ["caf\u00e9", "half ?"]
+
+
 def test_no_thread_is_there_before_the_first_line() -> None:
     """What logs nothing pays nothing."""
     before = threading.active_count()

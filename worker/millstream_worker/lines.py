@@ -28,7 +28,12 @@ class LinesMail:
 
     def send(self, batches: list[Batch]) -> None:
         """Send these."""
-        self._channel.send(channels.LINES, batches)
+        try:
+            self._channel.send(channels.LINES, batches)
+        except BaseException:
+            # What cannot be packed takes no room.
+            self._room.release()
+            raise
 
     def was_taken(self) -> None:
         """The worker has taken in what was sent first."""
