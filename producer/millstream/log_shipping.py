@@ -55,14 +55,14 @@ class StoreCarrier:
 
 
 class _Waiting:
-    """Lines of one run that have not been sent; `logged` counts those that were dropped, too."""
+    """Lines of one run that have not been sent, and how many were dropped before them."""
 
-    __slots__ = ("lines", "logged", "name", "parent", "size")
+    __slots__ = ("dropped", "lines", "name", "parent", "size")
 
     def __init__(self, name: str, parent: str | None) -> None:
         self.name, self.parent = name, parent
         self.lines: deque[Line] = deque()
-        self.size = self.logged = 0
+        self.size = self.dropped = 0
 
 
 class Shipper:
@@ -98,10 +98,10 @@ class Shipper:
         with self._lock:
             run = self._runs.get(run_id) or self._new_run(run_id, name, parent)
             run.lines.append(line)
-            run.logged += 1
             run.size += size
-            while len(run.lines) > self._most_lines or run.size > self._share:
+            while run.lines and (len(run.lines) > self._most_lines or run.size > self._share):
                 run.size -= len(run.lines.popleft()[2]) + _LINE_BYTES
+                run.dropped += 1
         if not self._filled.is_set():
             self._wake()
 
@@ -219,7 +219,7 @@ class Shipper:
     def _packed(self, run_id: str, run: _Waiting) -> list[Batch]:
         """The lines of a run, in batches that can be sent at once."""
         first = round((run.lines[0][0] if run.lines else time.time()) * 1e6)
-        dropped = run.logged - len(run.lines)
+        dropped = run.dropped
         batches: list[Batch] = []
         for chunks in _groups(logs.pack(run.lines, self._most_lines)):
             logged = dropped + sum(map(logs.count, chunks))
@@ -241,7 +241,7 @@ class Shipper:
             with self._lock:
                 for batch in (batch for batch in batches if batch.chunks):
                     run = self._runs.get(batch.run_id) or self._new_run(batch.run_id, batch.name, None)
-                    run.logged += batch.logged
+                    run.dropped += batch.logged
             if time.monotonic() >= self._warn_at:
                 self._warn_at = time.monotonic() + _SECONDS_BETWEEN_WARNINGS
                 number = sum(batch.logged for batch in batches)
