@@ -88,21 +88,23 @@ def _found(given: str | uuid.UUID, wanted: Wanted) -> tuple[str, Wanted]:
         raise ValueError(f"The id of a flow run has 32 hex digits, of which the first {_FEWEST_DIGITS} do: {given!r}.")
     store = sessions.current().store
     matching = [record for record in store.tree(digits) if record.run_id.startswith(digits)]
-    for flow_run in (record for record in matching if record.kind == "flow"):
-        return flow_run.run_id, wanted
+    flow_runs = [record.run_id for record in matching if record.kind == "flow"]
+    if flow_runs:
+        return flow_runs[0], wanted
     task_runs = [record.run_id for record in matching]
     task_runs += [logged.run_id for logged in Logs(store).logged(digits) if logged.run_id.startswith(digits)]
     if len(digits) == 32 and not task_runs and store.look([digits])[digits] is not None:
         task_runs.append(digits)  # it is queued, or has not logged anything yet
-    for run_id in task_runs:
-        return run_id, replace(wanted, task=wanted.task or run_id)
-    place = "the Redis of MILLSTREAM_REDIS_URL" if get_settings().redis_url else f"the private server in {_home()}"
-    also = "" if get_settings().redis_url else " Runs on another Redis are found with MILLSTREAM_REDIS_URL set."
-    raise errors.ObjectNotFound(f"There is no flow run {str(given)!r} in {place}, or its time has passed.{also}")
+    if task_runs:
+        return task_runs[0], replace(wanted, task=wanted.task or task_runs[0])
+    raise _unknown(given)
 
 
-def _home() -> str:
-    return str(get_settings().home)
+def _unknown(given: str | uuid.UUID) -> errors.ObjectNotFound:
+    settings = get_settings()
+    place = "the Redis of MILLSTREAM_REDIS_URL" if settings.redis_url else f"the private server in {settings.home}"
+    also = "" if settings.redis_url else " Runs on another Redis are found with MILLSTREAM_REDIS_URL set."
+    return errors.ObjectNotFound(f"There is no flow run {str(given)!r} in {place}, or its time has passed.{also}")
 
 
 def _load(run_id: str, wanted: Wanted) -> Told:
