@@ -1,5 +1,6 @@
 """Whatever happens to limits, in any order: none is exceeded, nobody waits in vain, and all come in turn."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -36,7 +37,8 @@ number = st.integers(0, 100)
 class LimitsMachine(RuleBasedStateMachine):
     """Two workers execute tagged runs, two processes run code that takes slots of the same limits.
 
-    `held` has what each worker holds, `code` what each process holds or waits for.
+    `held` has what each worker holds, `code` what each process holds or waits for. What is chosen from is in the order
+    in which it came, as its names are never the same.
     """
 
     url = ""
@@ -48,9 +50,9 @@ class LimitsMachine(RuleBasedStateMachine):
         self.limits = Limits(self.store.script)
         self.held: dict[str, dict[str, int]] = {}
         self.code: dict[str, list[str]] = {}
-        self.submitted: set[str] = set()
+        self.submitted: list[str] = []
         self.ended: set[str] = set()
-        self.arrivals: dict[str, int] = {}
+        self.arrivals: dict[bytes, int] = {}
         self.most: dict[str, int] = {}
 
     @initialize(slots=st.tuples(st.integers(1, 3), st.integers(1, 3)))
@@ -65,6 +67,10 @@ class LimitsMachine(RuleBasedStateMachine):
         name = ids.new_owner_id(kind)
         self.store.take_lease(name)
         processes[name] = {} if kind == "worker" else []
+
+    @property
+    def unfinished(self) -> list[str]:
+        return [run_id for run_id in self.submitted if run_id not in self.ended]
 
     def look(self) -> dict[str, Inspection]:
         found = {name: self.limits.inspect(name) for name in NAMES}
@@ -89,7 +95,7 @@ class LimitsMachine(RuleBasedStateMachine):
     def submit(self, tags: list[str], count: int) -> None:
         runs = [queued() for _ in range(count)]
         self.store.submit("q", runs, inbox="me", is_async=False, tags=tags)
-        self.submitted.update(run.run_id for run in runs)
+        self.submitted += [run.run_id for run in runs]
 
     @rule(worker=number, count=st.integers(1, 4), tags=some_tags)
     def submit_and_claim(self, worker: int, count: int, tags: list[str]) -> None:
@@ -98,7 +104,7 @@ class LimitsMachine(RuleBasedStateMachine):
 
     @rule(worker=number, count=st.integers(1, 4))
     def claim(self, worker: int, count: int) -> None:
-        owner = sorted(self.held)[worker % 2]
+        owner = list(self.held)[worker % 2]
         before = self.look()
         had = {run_id for run_id in self.submitted if self.store.client.hexists(keys.job(run_id), "slots")}
         claims = self.store.claim(owner, ["q"], sync_slots=count, async_slots=0).runs
@@ -112,7 +118,7 @@ class LimitsMachine(RuleBasedStateMachine):
                 self.end(owner, claim.run_id)
 
     def held_one(self, at: int) -> tuple[str, str] | None:
-        everything = sorted((owner, run_id) for owner, runs in self.held.items() for run_id in runs)
+        everything = [(owner, run_id) for owner, runs in self.held.items() for run_id in runs]
         return everything[at % len(everything)] if everything else None
 
     def end(self, owner: str, run_id: str) -> None:
@@ -144,18 +150,17 @@ class LimitsMachine(RuleBasedStateMachine):
         else:
             del self.held[owner][run_id]
 
-    @precondition(lambda self: self.submitted - self.ended)
+    @precondition(lambda self: self.unfinished)
     @rule(at=number)
     def withdraw(self, at: int) -> None:
-        waiting = sorted(self.submitted - self.ended)
-        run_id = waiting[at % len(waiting)]
+        run_id = self.unfinished[at % len(self.unfinished)]
         self.ended.update(self.store.withdraw([record(run_id)]))
 
     # -- what happens to code
 
     @rule(client=number, wanted=st.sets(names, min_size=1).map(sorted), occupy=st.integers(1, 2))
     def acquire(self, client: int, wanted: list[str], occupy: int) -> None:
-        owner = sorted(self.code)[client % 2]
+        owner = list(self.code)[client % 2]
         before = self.look()
         name = ids.new_background_run_id()
         answer = self.limits.acquire(owner, name, wanted, label="code", occupy=occupy)
@@ -167,7 +172,7 @@ class LimitsMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(self.code.values()))
     @rule(at=number)
     def free(self, at: int) -> None:
-        everything = sorted((owner, name) for owner, held in self.code.items() for name in held)
+        everything = [(owner, name) for owner, held in self.code.items() for name in held]
         owner, name = everything[at % len(everything)]
         self.code[owner].remove(name)
         self.limits.free(owner, [name])
@@ -181,14 +186,14 @@ class LimitsMachine(RuleBasedStateMachine):
                 self.store.client.zadd(keys.SLOT_LEASES, {name: 1})
         else:
             processes = self.held if what == "worker" else self.code
-            dead = sorted(processes)[at % 2]
+            dead = list(processes)[at % 2]
             self.store.client.zadd(keys.LEASES, {dead: 0})
             del processes[dead]
             self.start(what, processes)
         self.reap()
 
     def reap(self) -> None:
-        caller = sorted(self.held)[0]
+        caller = next(iter(self.held))
         while reaped := self.store.reap(caller):
             for orphan in reaped.orphans:
                 self.bury(caller, orphan)
@@ -218,20 +223,22 @@ class LimitsMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_in_vain(self) -> None:
-        """The first in each line needs more than is free."""
+        """The first in each line needs more than is free; if more than there are, it is told when a slot is freed."""
         for seen in self.look().values():
             if seen.waiters:
                 assert seen.limit.active
-                assert seen.limit.limit - seen.limit.taken < seen.waiters[0].occupy <= seen.limit.limit
+                assert seen.limit.limit - seen.limit.taken < seen.waiters[0].occupy
 
     @invariant()
     def all_come_in_turn(self) -> None:
         """Lines are in the order in which those that stand in them came first."""
-        for seen in self.look().values():
-            line = [waiter.id for waiter in seen.waiters]
-            for waiter in line:
-                self.arrivals.setdefault(waiter, len(self.arrivals))
-            assert line == sorted(line, key=self.arrivals.__getitem__)
+        lines = [self.store.client.zrange(keys.waiters(name), 0, -1, withscores=True) for name in NAMES]
+        # One claim may put several in line, of which only the store knows who was first.
+        for member, _ in sorted(itertools.chain(*lines), key=lambda entry: entry[1]):
+            self.arrivals.setdefault(member, len(self.arrivals))
+        for line in lines:
+            members = [member for member, _ in line]
+            assert members == sorted(members, key=self.arrivals.__getitem__)
 
     @invariant()
     def what_runs_is_counted(self) -> None:
@@ -249,13 +256,13 @@ class LimitsMachine(RuleBasedStateMachine):
             self.limits.write(name, "any", limit=2, active=True)
         for owner, held in self.code.items():
             self.limits.free(owner, held)
-        while self.submitted - self.ended:
+        while self.unfinished:
             progress = len(self.ended)
             for owner, runs in self.held.items():
                 self.take(owner, self.store.claim(owner, ["q"], sync_slots=3, async_slots=0).runs)
                 for run_id in list(runs):
                     self.end(owner, run_id)
-            assert len(self.ended) > progress, f"never begun: {self.submitted - self.ended}"
+            assert len(self.ended) > progress, f"never begun: {self.unfinished}"
         for name in NAMES:
             self.limits.delete(name)
         for owner in (*self.held, *self.code):
