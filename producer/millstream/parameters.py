@@ -42,12 +42,14 @@ class Parameters:
         )
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a call, with defaults. Raises ParameterBindError when the arguments do not fit."""
+        """The parameters of a call, with defaults, in the order of the signature. Raises ParameterBindError when the arguments do not fit."""
         if self._plain and len(args) <= len(self.names):
             given = dict(zip(self.names, args, strict=False))
-            bound = {**self.defaults, **given, **kwargs} if kwargs or self.defaults else given
+            if len(given) == len(self.names) and not kwargs:
+                return given
+            bound = {**self.defaults, **given, **kwargs}
             if len(bound) == len(self.names) and not (kwargs and (given.keys() & kwargs or kwargs.keys() - self.names)):
-                return bound
+                return {name: bound[name] for name in self.names}
         return self._bind_slowly(args, kwargs, defaults=True)
 
     def bind_given(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
