@@ -1,7 +1,6 @@
 """What happens to runs when workers are killed, frozen or told to stop: nothing is lost, nothing ends twice."""
 
 import collections
-import json
 import os
 import signal
 import time
@@ -12,37 +11,12 @@ import pytest
 from millstream_shared.settings import get_settings
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
-from tests.harness import eventually
+from tests.harness import eventually, ledgers
+from tests.harness.ledgers import Ledger
 from tests.harness.processes import Process, Processes
 from tests.harness.servers import RealServer
 
 QUICK = {"MILLSTREAM_LEASE_SECONDS": "2", "MILLSTREAM_HEARTBEAT_SECONDS": "0.5"}
-
-LEDGER = '''
-import json, os, time
-from millstream import flow, task
-from millstream.context import TaskRunContext
-
-def note(what):
-    """Append a line to the ledger: it outlives every process and every server."""
-    run = TaskRunContext.get().task_run
-    seen = {"run": run.run_id, "attempt": run.run_count, "pid": os.getpid(), "at": time.time(), "what": what}
-    file = os.open(os.environ["LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(file, json.dumps(seen).encode() + b"\\n")
-    os.close(file)
-'''
-
-
-class Ledger:
-    """What tasks wrote down about their own beginning and end."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def lines(self, what: str) -> list[dict]:
-        if not self.path.exists():
-            return []
-        return [line for line in map(json.loads, self.path.read_text().splitlines()) if line["what"] == what]
 
 
 @pytest.fixture
@@ -64,7 +38,7 @@ def task_records(server: RealServer) -> list:
 
 
 TWO_QUEUES = (
-    LEDGER
+    ledgers.PROGRAM
     + """
 @task
 def step(i):
@@ -109,7 +83,7 @@ def test_no_run_is_lost_when_a_worker_of_two_queues_is_killed(
 
 
 SLEEPER = (
-    LEDGER
+    ledgers.PROGRAM
     + """
 @task
 def step(seconds):
@@ -145,7 +119,7 @@ def test_a_child_that_dies_takes_no_sibling_with_it(running: Processes, ledger: 
 
 
 POISON = (
-    LEDGER
+    ledgers.PROGRAM
     + """
 import signal
 from millstream.futures import wait
