@@ -41,6 +41,15 @@ def second_time_lucky(pause):
     return count()
 
 @task(retries=1, retry_delay_seconds=0.1)
+def slow_second_try():
+    note("start")
+    if count() == 1:
+        raise ValueError("not yet")
+    time.sleep(1.5)
+    note("end")
+    return count()
+
+@task(retries=1, retry_delay_seconds=0.1)
 def fails_dies_fails():
     note("start")
     if count() == 2:
@@ -181,3 +190,22 @@ def test_rqs_scheduler_beside_our_worker_repeats_nothing(
     assert told(running.python(PROGRAM, "many", "20")) == [2] * 20
     assert sorted(line["attempt"] for line in ledger.lines("start")) == [1] * 20 + [2] * 20
     eventually(lambda: not list(valkey.client().scan_iter("rq:job:*")))
+
+
+def test_a_run_that_is_queued_twice_is_executed_once(
+    running: Processes, valkey: RealServer, ledger: Ledger, start_worker: Callable[[], Process]
+) -> None:
+    """RQ's scheduler may queue it again while a worker has it: a stock worker that takes it waits, and does nothing."""
+    ours, client = start_worker(), valkey.client()
+    script = running.python(PROGRAM, "one", '"slow_second_try"')
+    second = eventually(lambda: ledger.lines("start")[1:])[0]
+    # Ours would look at the queue, too.
+    ours.send(signal.SIGSTOP)
+    client.lpush(keys.queue("default"), second["run"])
+    stock = rq_worker(running)
+    stock.says("default: slow_second_try-")
+    ours.send(signal.SIGCONT)
+    assert told(script) == ["Completed", "2"]
+    stock.says("Job OK")
+    assert [line["attempt"] for line in ledger.lines("start")] == [1, 2]
+    eventually(lambda: not list(client.scan_iter("rq:job:*")))
