@@ -51,6 +51,15 @@ def test_a_flow_run_has_a_cluster_of_its_own() -> None:
         distributed.Client(direct, timeout=1, set_as_default=False)
 
 
+def test_a_cluster_of_its_own_keeps_workers_that_were_restarted() -> None:
+    """Dask would close one for good that happens to be restarting 15 s after it died once."""
+    config, lost = pytest.importorskip("dask.config"), "distributed.deploy.lost-worker-timeout"
+    runner = DaskTaskRunner(cluster_kwargs={"n_workers": 1, "threads_per_worker": 1, "processes": False})
+    with runner:
+        assert runner.submit(double, {"x": 1}).result() == 2
+        assert config.get(lost) == "1 day"
+
+
 def test_a_cluster_is_made_as_was_asked() -> None:
     """By a class, a function, or the name of one, here in threads of this process."""
     for cluster_class in (make_cluster, f"{__name__}.make_cluster"):
