@@ -43,7 +43,7 @@ def test_the_demo_reports_what_it_found(running, texts):
     assert re.search(r"^The run: 19 task runs in \d.* a second$", output, re.MULTILINE)
     for task, runs in (("analyze_chunk", 3), ("count_words", 3), ("common_words", 3), ("combine", 1)):
         assert re.search(rf"^  {task} +{runs} +{runs} +\d", output, re.MULTILINE)
-    assert re.search(r"^  worker-\d+-\w+ +19 ", output, re.MULTILINE)
+    assert re.search(r"^  (worker|local)-\d+-\w+ +19 ", output, re.MULTILINE)
     assert re.search(r"^  count_words .*█.* peak \d$", output, re.MULTILINE)
     assert "\x1b" not in output
     assert " | " not in output
@@ -108,7 +108,7 @@ def test_a_demo_uses_the_redis_it_is_given(running, valkey, texts):
     """With the workers that are there, whose name the report tells."""
     running.cli("worker", "start", MILLSTREAM_REDIS_URL=valkey.url)
     output = running.cli("demo", str(texts), MILLSTREAM_REDIS_URL=valkey.url).succeed()
-    assert re.search(r"^  worker-\d+-\w+ +19 ", output, re.MULTILINE)
+    assert re.search(r"^  (worker|local)-\d+-\w+ +19 ", output, re.MULTILINE)
     assert not (running.folder / "home").exists()
 
 
