@@ -58,8 +58,8 @@ class FlowRunContext:
     """Around the body of a flow. Entered with `with`; `get()` finds it from within.
 
     `flow` is None where only ids travelled: in a worker that executes one of the flow's tasks. `results` says how
-    results of the runs inside are treated (None: as in the run around), `subflows` what is known of the flows that it calls,
-    where it may be tried again.
+    results of the runs inside are treated (None: as in the run around), `subflows` what is known of the flows that it
+    calls, where it may be tried again.
     """
 
     flow: Flow[..., Any] | None

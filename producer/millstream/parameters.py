@@ -42,7 +42,10 @@ class Parameters:
         )
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters of a call, with defaults, in the order of the signature. Raises ParameterBindError when the arguments do not fit."""
+        """The parameters of a call, with defaults, in the order of the signature.
+
+        Raises ParameterBindError when the arguments do not fit.
+        """
         if self._plain and len(args) <= len(self.names):
             given = dict(zip(self.names, args, strict=False))
             if len(given) == len(self.names) and not kwargs:

@@ -41,7 +41,7 @@ def test_it_must_be_entered_once(kind: type[TaskRunner]) -> None:
 class Faulty(SequentialTaskRunner):
     """A runner that does not let go of what it took."""
 
-    def stop(self, abandon: bool) -> None:
+    def stop(self, abandon: bool) -> None:  # noqa: ARG002 - as in all of them
         raise OSError("the pool does not end")
 
 
