@@ -7,6 +7,7 @@ body      the pickled arguments, or, by a flag, the reference to where they are 
 check     CRC-32, or HMAC-SHA256 where a signing key is set
 """
 
+import functools
 import hmac
 import struct
 import zlib
@@ -21,7 +22,7 @@ _SIGNED, _KEPT_ELSEWHERE = 1, 2
 _FIXED = struct.Struct(">2sBB16sQIII")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """What all runs of one batch have in common.
 
@@ -47,8 +48,10 @@ class Header:
     around: bytes | None = None
     flow_version: str | None = None
 
-    def encode(self) -> bytes:
-        values = [getattr(self, name) for name in self.__slots__]
+    @functools.cached_property
+    def encoded(self) -> bytes:
+        """As bytes; made once, as a program that submits one by one has the same header over and over."""
+        values = [getattr(self, name) for name in _NAMES]
         # Every payload of the batch has these bytes: what is as in most, at their end, is left out.
         while len(values) > _ALWAYS and values[-1] == _USUAL[len(values) - _ALWAYS - 1]:
             values.pop()
@@ -62,6 +65,7 @@ class Header:
 
 
 _ALWAYS: Final = 10
+_NAMES: Final = tuple(field.name for field in fields(Header))
 _USUAL: Final = tuple(field.default for field in fields(Header)[_ALWAYS:])
 
 

@@ -13,7 +13,7 @@ from tests.contract.test_store_queue import record
 
 def queued(name: str = "f", run_id: str | None = None, upstream: str = "") -> QueuedRun:
     run_id = run_id or ids.new_background_run_id()
-    header = Header("m:f", name, "", "", "", "", None, (), (), 1).encode()
+    header = Header("m:f", name, "", "", "", "", None, (), (), 1).encoded
     return QueuedRun(run_id, name, envelopes.seal(run_id, 1.0, header, bytes.fromhex(upstream), b"", None), upstream)
 
 

@@ -16,7 +16,7 @@ FLOW = ids.new_flow_run_id()
 
 def queued(upstream: str = "", run_id: str | None = None) -> QueuedRun:
     run_id = run_id or ids.new_task_run_id(FLOW)
-    header = Header("m:f", "f", "", FLOW, "flow", "flow", None, (), (), 1).encode()
+    header = Header("m:f", "f", "", FLOW, "flow", "flow", None, (), (), 1).encoded
     payload = envelopes.seal(run_id, 1.0, header, bytes.fromhex(upstream), b"body", None)
     return QueuedRun(run_id, f"f-{run_id[-3:]}", payload, upstream)
 

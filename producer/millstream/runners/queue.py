@@ -34,6 +34,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
     def __init__(self, queue: str | None = None) -> None:
         self.queue = queue
         self._flow_run_id: str | None = None
+        self._last: tuple[tuple[Any, ...], Header] | None = None
 
     def configuration(self) -> dict[str, Any]:
         """The keyword arguments that make an equal runner."""
@@ -66,26 +67,35 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         if flow_context is None:
             raise errors.MissingContextError(f"Task {task.name!r} was submitted outside of a flow run.")
         flow_run = flow_context.flow_run
+        task_run = task_context.task_run if task_context else None
         if self._flow_run_id != flow_run.run_id:
             self._flow_run_id = flow_run.run_id
             if flow_context.flow is not None:
                 surroundings.share_parameters(session, flow_run)
-        return Header(
-            function=function_of(session, task),
+        function, tags, depth = function_of(session, task), context.current_tags(), nesting.depth()
+        around, log_prints = surroundings.Surroundings.here().encode(task.name), printing.are_logged()
+        place = (task, function, flow_run, flow_run.run_count, task_run, tags, depth, around, log_prints)
+        known = self._last
+        if known is not None and known[0] == place:
+            return known[1]
+        header = Header(
+            function=function,
             task_name=task.name,
             queue=self.queue or "",
             flow_run_id=flow_run.run_id,
             flow_run_name=flow_run.name,
             flow_name=flow_run.flow_name,
-            parent_run_id=task_context.task_run.run_id if task_context else None,
-            tags=tuple(sorted(task.tags | context.current_tags())),
-            inherited_tags=tuple(sorted(context.current_tags())),
-            depth=nesting.depth() + 1,
-            around=surroundings.Surroundings.here().encode(task.name),
+            parent_run_id=task_run.run_id if task_run else None,
+            tags=tuple(sorted(task.tags | tags)),
+            inherited_tags=tuple(sorted(tags)),
+            depth=depth + 1,
+            around=around,
             flow_run_count=flow_run.run_count,
-            log_prints=printing.are_logged(),
+            log_prints=log_prints,
             flow_version=flow_run.flow_version,
         )
+        self._last = place, header
+        return header
 
 
 def send(
@@ -101,10 +111,11 @@ def send(
     """Put a run for each element of the batch on `queue`, at its end or `in_front`. Raises as `submit_batch` does."""
     # All arguments before the first run: one that cannot be sent must not leave half a map behind. The rest goes
     # in parts, so that workers begin while later parts are still being made.
-    bodies = [arguments.encode_for_queue(task.name, parameters, wait_for) for parameters in batch]
+    name = task.name
+    bodies = [arguments.encode_for_queue(name, parameters, wait_for) for parameters in batch]
     futures: list[Future[Any]] = []
     for at in range(0, len(bodies), _PART):
-        queued = _seal(task.name, header, bodies[at : at + _PART])
+        queued = _seal(name, header, bodies[at : at + _PART])
         futures += _send_part(session, queue, queued, is_async=task.isasync, in_front=in_front, tags=header.tags)
     return futures
 
@@ -126,7 +137,7 @@ def _send_part(
 def _seal(task_name: str, header: Header, bodies: list[Encoded]) -> list[QueuedRun]:
     key = get_settings().signing_key
     signing_key = key.get_secret_value().encode() if key else None
-    encoded, created = header.encode(), time.time()
+    encoded, created = header.encoded, time.time()
     queued: list[QueuedRun] = []
     flow_run_id = header.flow_run_id
     for body, upstream, is_elsewhere in bodies:
