@@ -50,7 +50,7 @@ def open_store(settings: Settings, outage_seconds: float | None = None) -> "Stor
 
 
 def use(session: "Session | None") -> None:
-    """Make this the session of the process; None: a new one is made when it is needed."""
+    """Make this the session of the process; None: a new one is made when it is needed. Closes none: see that first."""
     global _current
     _current = session
 

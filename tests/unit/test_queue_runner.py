@@ -24,6 +24,7 @@ def double(x: int) -> int:
 def store(fakeredis: MemoryServer) -> Iterator[Store]:
     """The store of a session in this process."""
     opened = Store(fakeredis.url, get_settings(), fakeredis.client())
+    sessions.close_current()
     sessions.use(Session(opened, is_local=False))
     yield opened
     sessions.close_current()

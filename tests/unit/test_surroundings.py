@@ -20,6 +20,7 @@ from millstream_shared.store import Store
 def session(store: Store) -> Iterator[Any]:
     """As much of a session as is needed here."""
     made = cast("Any", SimpleNamespace(store=store, close=lambda: None))
+    sessions.close_current()
     sessions.use(made)
     yield made
     sessions.use(None)
