@@ -54,6 +54,8 @@ class Crew:
         self.threads = threads
         self.grace_seconds = 5.0
         """How long a run may outlast its time limit."""
+        self.next_deadline = math.inf
+        """When, by the monotonic clock, to call `kill_overdue`: not later than the first time limit that a run has."""
         self.selector = selectors.DefaultSelector()
         self._children: list[ChildProcess] = []
         self._suspects: deque[Claim] = deque()
@@ -187,6 +189,7 @@ class Crew:
                 if run_id in child.claims:
                     deadline = time.monotonic() + seconds + self.grace_seconds
                     child.limits[run_id] = Limit(deadline, seconds, tries, retry_after)
+                    self.next_deadline = min(self.next_deadline, deadline)
             elif kind == channels.RETURNED:
                 news.returned += [run_id for run_id in content if child.drop(run_id)]
             elif kind == channels.LENT:
@@ -199,11 +202,6 @@ class Crew:
             elif kind == channels.LINES:
                 news.lines += [Batch(*fields) for fields in content]
                 child.channel.send(channels.TAKEN, None)
-
-    @property
-    def next_deadline(self) -> float:
-        """When, by the monotonic clock, a run must have ended at the latest; infinite if no run has a time limit."""
-        return min((limit.deadline for child in self._children for limit in child.limits.values()), default=math.inf)
 
     def kill_overdue(self) -> News:
         """End the children in which a run has outlasted its time limit; what else they had comes back.
@@ -222,6 +220,8 @@ class Crew:
             news.overdue += [(child.claims.pop(run_id), child.limits[run_id]) for run_id in late]
             news.returned += child.claims
             self._replace(child)
+        deadlines = (limit.deadline for child in self._children for limit in child.limits.values())
+        self.next_deadline = min(deadlines, default=math.inf)
         return news
 
     def watch_for_writing(self) -> None:

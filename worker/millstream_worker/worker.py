@@ -118,14 +118,15 @@ class Worker:
                 self._settle(self._crew.listen(key.data, bool(events & selectors.EVENT_WRITE)))
             else:
                 key.data()
-        if time.monotonic() >= self._crew.next_deadline:
+        now = time.monotonic()
+        if now >= self._crew.next_deadline:
             self._settle(self._crew.kill_overdue())
-        if time.monotonic() >= self._due_at:
+        if now >= self._due_at:
             # Runs that were postponed are due: a claim takes them.
             self._due_at, self._may_have_work = math.inf, True
         if self._crew.has_surplus and self._crew.ask_back_from_stalled():
             self._pace.stalled()
-        if time.monotonic() >= self._duties_at:
+        if now >= self._duties_at:
             self._do_duties()
 
     def _patience(self) -> float:
@@ -195,6 +196,8 @@ class Worker:
         taken_async = sum(claim.is_async for claim in claims)
         if len(claims) - taken_async < sync and taken_async < asynchronous and (most is None or len(claims) < most):
             self._may_have_work = False
+        if not claims:
+            return
         refused = [claim for claim in claims if claim.refused_by]
         if refused:
             self._store.settle(self._name, [endings.aborted(claim, self._name) for claim in refused])

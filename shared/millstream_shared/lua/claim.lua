@@ -2,7 +2,7 @@
 -- ARGV: owner, slots for sync runs, slots for async runs, how many at most, time as RQ writes it, queues...
 -- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload, and for one that a
 -- limit of 0 will never let in the name of that limit
--- uses slots.lua
+-- may use slots.lua
 local owner, sync, async, most, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
@@ -30,7 +30,7 @@ for i = 6, #ARGV do
         break
       end
       size = size + #run[1]
-      local admitted = not run[5] or admit(id, run[5], owner)
+      local admitted = not run[5] or slots().admit(id, run[5], owner)
       if admitted then
         if run[2] == 'a' then async = async - 1 else sync = sync - 1 end
         local attempt = redis.call('HINCRBY', job, 'attempts', 1)
@@ -63,5 +63,5 @@ for i = 6, #ARGV do
     ring(queue)
   end
 end
-pass_slots_on()
+if slots_made then slots_made.pass_slots_on() end
 return { next_due, taken }

@@ -1,7 +1,7 @@
 -- Records how runs ended, if the worker that says so still holds them, and hands on what waited for them.
 -- ARGV: owner, retention in seconds, then for each run: id, attempt, record
 -- Gives the ids that were refused: another worker had taken them over.
--- uses slots.lua
+-- may use slots.lua
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
 local told, freed, refused, trees = {}, {}, {}, {}
@@ -19,6 +19,6 @@ end
 for key in pairs(trees) do redis.call('EXPIRE', key, retention) end
 if #refused > 0 then redis.call('HINCRBY', 'ms:counters', 'refused', #refused) end
 enqueue_again(freed)
-pass_slots_on()
+if #leaving > 0 then slots().pass_slots_on() end
 tell(told)
 return refused
