@@ -38,6 +38,13 @@ class Link:
         """Raises RedisUnavailable, within seconds, if nobody answers."""
         self._persist(lambda _: self.client.ping())
 
+    def use_one_connection(self) -> None:
+        """From now on make all calls over one connection, which is cheaper than to take one from the pool each time.
+
+        Only for who makes them in one thread. Raises RedisUnavailable as `ping` does.
+        """
+        self.client = self._persist(lambda _: self.client.client())
+
     @property
     def is_private(self) -> bool:
         """Whether the server is a private one, used by processes of this machine alone."""
