@@ -71,7 +71,7 @@ def test_no_test_sleeps_to_wait():
         for test in ast.walk(ast.parse(file.read_text()))
         if isinstance(test, _FUNCTIONS) and test.name.startswith("test_")
         for node in _own(test)
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "time.sleep"
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("time.sleep", "asyncio.sleep")
     ]
     assert sleepers == []
 

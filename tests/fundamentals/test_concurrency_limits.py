@@ -257,8 +257,7 @@ async def test_a_cancelled_wait_takes_no_slot(name: str) -> None:
             await asyncio.Event().wait()
 
     first, second = asyncio.create_task(hold()), asyncio.create_task(hold())
-    while limits.read(name).waiting == 0:
-        await asyncio.sleep(0.001)
+    await asyncio.to_thread(eventually, lambda: limits.read(name).waiting == 1)
     second.cancel()
     await asyncio.wait([second])
     assert limits.read(name).waiting == 0

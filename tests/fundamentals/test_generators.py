@@ -405,7 +405,7 @@ async def test_the_time_limit_of_an_async_one_counts_the_function_alone() -> Non
 
     stream = items(0)
     assert await anext(stream) == 1
-    await asyncio.sleep(0.4)
+    await asyncio.to_thread(work_for, 0.4)
     assert [item async for item in stream] == [2]
     stream = items(30)
     assert await anext(stream) == 1

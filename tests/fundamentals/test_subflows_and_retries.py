@@ -92,14 +92,10 @@ def test_async_children_side_by_side() -> None:
 
     @flow(retries=1)
     async def parent() -> list[int]:
-        return [state.data for state in await asyncio.gather(*[_state_of(number) for number in range(3)])]
-
-    async def _state_of(number: int) -> State[int]:
-        state = await child(number, return_state=True)
-        if state.is_failed() and called.count(1) == 1:
-            await asyncio.sleep(0.1)
+        states: list[State[int]] = await asyncio.gather(*[child(number, return_state=True) for number in range(3)])
+        if any(state.is_failed() for state in states):
             raise ValueError("a child failed")
-        return state
+        return [state.data for state in states]
 
     assert asyncio.run(parent()) == [0, 1, 2]
     assert sorted(called) == [0, 1, 1, 2]
