@@ -24,6 +24,11 @@ def queue(name: str) -> str:
     return f"rq:queue:{name}"
 
 
+def flow_queue(name: str) -> str:
+    """The name of the queue for the flow runs of a queue: those which wait for a process are in nobody's way there."""
+    return f"{name}:flows"
+
+
 def scheduled(name: str) -> str:
     """RQ's registry of the queue's jobs that are to be executed later."""
     return f"rq:scheduled:{name}"
