@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from millstream import log_shipping, sessions
-from millstream_shared import envelopes, errors, records, references
+from millstream_shared import envelopes, errors, ids, records, references
 from millstream_shared.claims import HOLD, HOLD_AGAIN, RecordedRun, claimed, flow_facets
 from millstream_shared.envelopes import Header
+from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.records import Record
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State, StateType
@@ -192,7 +193,9 @@ def _details(run: Any) -> dict[str, Any] | None:
 
 
 def record_of_queued(run_id: str, payload: bytes) -> Record:
-    """What is known of a task run from its payload, for one that is ended by somebody who does not execute it."""
+    """What is known of a run from its payload, for one that is ended by somebody who does not execute it."""
+    if ids.is_flow(run_id):
+        return _record_of_queued_flow(run_id, payload)
     try:
         # Only looked at, not executed: a signature is not asked for.
         envelope = envelopes.open_unchecked(payload)
@@ -218,6 +221,33 @@ def record_of_queued(run_id: str, payload: bytes) -> Record:
         ended=None,
         data_kind=records.ABSENT,
         data=None,
+    )
+
+
+def _record_of_queued_flow(run_id: str, payload: bytes) -> Record:
+    # What cannot be read was queued by something else: its worker has refused it by now.
+    envelope = envelopes.open_unchecked(payload)
+    header = FlowHeader.decode(envelope.header)
+    known = {"deployment": header.deployment_id, "queue": header.queue, "version": header.flow_version}
+    return Record(
+        run_id=run_id,
+        kind="flow",
+        state_type=StateType.PENDING,
+        state_name="Pending",
+        message=None,
+        name=header.run_name,
+        function_name=header.flow_name,
+        flow_run_id=header.parent_flow_run_id,
+        parent_run_id=header.parent_task_run_id,
+        tags=header.tags,
+        worker=None,
+        attempt=1,
+        created=envelope.created,
+        started=None,
+        ended=None,
+        data_kind=records.ABSENT,
+        data=None,
+        details={name: value for name, value in known.items() if value is not None} or None,
     )
 
 

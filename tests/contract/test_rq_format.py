@@ -132,7 +132,7 @@ def test_rq_lists_a_crashed_run_among_failed_jobs(server: Server, store: Store, 
     assert registry.get_job_ids() == [run.run_id]
     job = Job.fetch(run.run_id, connection=client)
     assert job.get_status() is JobStatus.FAILED
-    assert "crashed" in str(client.hget(keys.job(run.run_id), "exc_info"))
+    assert "did not complete" in str(client.hget(keys.job(run.run_id), "exc_info"))
     registry.requeue(run.run_id)
     assert claim(store, owner) == []
     assert registry.get_job_ids() == [run.run_id]
