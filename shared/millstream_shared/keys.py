@@ -79,6 +79,19 @@ def subflows(run_id: str) -> str:
     return f"ms:subflows:{tree_of(run_id)}"
 
 
+FLOW_RUNS = "ms:flow-runs"
+
+
+def flow_runs_of(facet: str, value: str) -> str:
+    """The ids of flow runs by when they were made: those of a `flow`, of a `deployment`, or in a `state`."""
+    return f"{FLOW_RUNS}:{facet}:{value}"
+
+
+def once(key: str) -> str:
+    """The run that was made for a key of which there may be one run only; `key` is a hash of that."""
+    return f"ms:once:{key}"
+
+
 def logs(run_id: str) -> str:
     """The lines that a run has logged."""
     return f"ms:logs:{run_id}"

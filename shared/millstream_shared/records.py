@@ -139,6 +139,11 @@ def decode(run_id: str, stored: bytes) -> Record:
     )
 
 
+def letter_of(state_type: StateType) -> str:
+    """The letter that a record has for a kind of state, as long as its run has not ended."""
+    return _LETTERS[state_type].decode()
+
+
 def has_ended(stored: bytes) -> bool:
     """Whether these bytes are the record of a run that has ended."""
     return 65 <= stored[1] <= 90

@@ -167,6 +167,11 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     of_runs = (keys.job, keys.queue, keys.scheduled, keys.held, keys.inbox, keys.bell, keys.dependents)
     for build in (*of_runs, keys.logs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
         known.add(build(run_id).removesuffix(run_id))
+    known |= {
+        keys.FLOW_RUNS,
+        keys.once(""),
+        *(keys.flow_runs_of(facet, "") for facet in ("flow", "deployment", "state")),
+    }
     known |= {key(run_id).removesuffix(ids.tree_of(run_id)) for key in (keys.runs, keys.logged, keys.subflows)}
     assert set(re.findall(r"'((?:rq|ms):[^']*)'", text)) == known
 

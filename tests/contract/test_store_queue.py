@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from millstream_shared import envelopes, errors, ids, records
+from millstream_shared.claims import HOLD, QueuedRun, RecordedRun
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
-from millstream_shared.claims import HOLD, QueuedRun, RecordedRun
 from millstream_shared.store import Store
 
 FLOW = ids.new_flow_run_id()

@@ -29,10 +29,8 @@ local function list_flow_run(id, before, record, facets, keep)
   local now = now_ms()
   local function add(list, born, is_trimmed)
     redis.call('ZADD', list, born, id)
-    if is_trimmed then
-      redis.call('ZREMRANGEBYSCORE', list, '-inf', now - 2000 * keep)
-      redis.call('EXPIRE', list, 2 * keep)
-    end
+    if is_trimmed then redis.call('ZREMRANGEBYSCORE', list, '-inf', now - 2000 * keep) end
+    redis.call('EXPIRE', list, 2 * keep)
   end
   local born = redis.call('ZSCORE', 'ms:flow-runs', id)
   if facets ~= '' and not born then
