@@ -32,6 +32,11 @@ def flow_queue(name: str) -> str:
     return f"{name}:flows"
 
 
+def without_flows(queue_name: str) -> str:
+    """The name of the queue to which a name belongs that `flow_queue` may have given."""
+    return queue_name.removesuffix(flow_queue(""))
+
+
 def scheduled(name: str) -> str:
     """RQ's registry of the queue's jobs that are to be executed later."""
     return f"rq:scheduled:{name}"
