@@ -64,7 +64,7 @@ class _Reasons:
         if not job.is_held:
             return "is about to end, or to go back to its queue"
         if self._is_dead(job.worker, job.lease_seconds):
-            return f"was executed by {job.worker}, which has died, and {self._of_heirs(keys.without_flows(job.queue))}"
+            return f"was executed by {job.worker}, which has died, and {self._of_heirs(job.queue)}"
         again = f" (attempt {job.attempts})" if job.attempts > 1 else ""
         return f"is executed by {job.worker}{_since(job.started)}{again}"
 
@@ -98,45 +98,45 @@ class _Reasons:
             )
         if self._is_served(queue):
             return "goes back to its queue when another worker has seen that"
-        return f"no worker serves the queue {queue!r}, which could take it over: `millstream worker start -q {queue}`"
+        return _unserved(queue, ", which could take it over")
 
     def _is_served(self, queue: str | None) -> bool:
         alive = [worker for worker in self._workers.read_all() if not self._is_dead(worker.name, 1.0)]
-        return any(queue is None or queue in worker.queues for worker in alive)
+        return any(queue is None or worker.serves(queue) for worker in alive)
 
     # -- it waits
 
     def _of_queue(self, job: UnfinishedRun) -> str:
-        queue = keys.without_flows(job.queue)
-        if obstacle := self._obstacle(queue):
+        if obstacle := self._obstacle(job.queue):
             return f"is queued, and {obstacle}"
         place = self._queues.place(job.queue, job.run_id)
         if place is None:
             return "is about to be executed"
-        return f"is number {place} of {self._queues.length(job.queue)} in the queue {queue!r}{self._servers(queue)}"
+        total, name = self._queues.length(job.queue), keys.without_flows(job.queue)
+        return f"is number {place} of {total} in the queue {name!r}{self._servers(job.queue)}"
 
     def _obstacle(self, queue: str) -> str:
-        """What keeps all runs of a queue from being executed."""
-        if queue in self._queues.paused():
-            return f"the queue {queue!r} is paused: `millstream queue resume {queue}`"
+        """What keeps all runs of the queue of exactly this name from being executed."""
+        name = keys.without_flows(queue)
+        if name in self._queues.paused():
+            return f"the queue {name!r} is paused: `millstream queue resume {name}`"
         if self._queues.are_suspended():
             return "all workers are suspended: `rq resume`"
         if not self._is_served(queue):
-            return f"no worker serves the queue {queue!r}: `millstream worker start -q {queue}`"
+            return _unserved(queue)
         return ""
 
     def _servers(self, queue: str) -> str:
-        serving = [worker for worker in self._workers.read_all() if queue in worker.queues]
+        serving = [worker for worker in self._workers.read_all() if worker.serves(queue)]
         busy = sum(worker.executing for worker in serving)
         one = len(serving) == 1
         return f", which {len(serving)} worker{' serves' if one else 's serve'}, executing {busy} now"
 
     def _of_delay(self, job: UnfinishedRun) -> str:
         due = self._queues.postponed_until(job.queue, job.run_id)
-        queue = keys.without_flows(job.queue)
         if due is None:
             return "is about to be queued"
-        obstacle = self._obstacle(queue)
+        obstacle = self._obstacle(job.queue)
         if due <= time.time():
             return f"is due since {_clock(due)}" + (f", and {obstacle}" if obstacle else "")
         tries = f" after {job.tries} failed {'try' if job.tries == 1 else 'tries'}" if job.tries else ""
@@ -180,6 +180,13 @@ class _Reasons:
         first = min(runs, key=lambda run: bool(run.waits))
         reason = self._of_job(first, depth + 1)
         return f"; none of its {len(waiting)} unfinished task runs is executed: {first.name!r} {reason}"
+
+
+def _unserved(queue: str, more: str = "") -> str:
+    name = keys.without_flows(queue)
+    if name == queue:
+        return f"no worker serves the queue {name!r}{more}: `millstream worker start -q {name}`"
+    return f"no worker executes flow runs of the queue {name!r}{more}: `millstream worker start -q {name} --flows N`"
 
 
 def _holder(holder: Holder) -> str:

@@ -42,7 +42,7 @@ class Queues:
         """All queues that were ever used, are served, or are paused; by name."""
         used = {name.decode().removeprefix(keys.queue("")) for name in self._link.command("SMEMBERS", keys.QUEUES)}
         served = {queue for worker in Workers(self._link).read_all() for queue in worker.queues}
-        return sorted({keys.without_flows(name) for name in used | served} | self.paused())
+        return sorted({keys.without_flows(name) for name in used} | served | self.paused())
 
     def read(self, names: Sequence[str]) -> list[Queue]:
         """How these stand, in this order."""
