@@ -5,11 +5,13 @@ import sys
 
 import click
 
+from millstream_worker.command_groups import WorkerGroup
+
 _DEFAULT_THREADS = 16
 _DEFAULT_FLOWS = 10
 
 
-@click.group()
+@click.group(cls=WorkerGroup)
 def worker() -> None:
     """Workers execute the runs that flows put on queues."""
 

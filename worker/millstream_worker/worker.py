@@ -101,7 +101,8 @@ class Worker:
     def _register(self) -> None:
         self._store.ping()
         self._store.take_lease(self._name)
-        self._rq = RegisteredWorker(self._store, self._name, self._queues(with_flows=self._options.flows > 0))
+        crew, queues = self._crew, self._queues(with_flows=self._options.flows > 0)
+        self._rq = RegisteredWorker(self._store, self._name, queues, processes=crew.processes, threads=crew.threads)
         self._rq.register()
         self._duties_at = 0.0
         options = self._options

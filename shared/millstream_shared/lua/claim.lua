@@ -23,8 +23,12 @@ local function take_refused(id, worker, run)
   return { id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], line }
 end
 local set_aside = 0
+local open, paused = {}, redis.call('SMISMEMBER', 'ms:paused', unpack(ARGV, 7))
 for i = 7, #ARGV do
-  local queue = ARGV[i]
+  -- Who resumes a queue rings its bell.
+  if paused[i - 6] == 1 then redis.call('DEL', 'ms:bell:' .. ARGV[i]) else open[#open + 1] = ARGV[i] end
+end
+for _, queue in ipairs(open) do
   local key = 'rq:queue:' .. queue
   local wait = enqueue_due(queue)
   if wait and (next_due < 0 or wait < next_due) then next_due = wait end
