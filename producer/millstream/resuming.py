@@ -22,8 +22,8 @@ def resume(flow_run_id: uuid.UUID | str) -> None:
 
     Its tasks that completed, and its child flow runs, keep their results; those that failed, crashed or were cancelled
     are executed again, as are tasks that it called directly. Child flow runs that did not complete are resumed too.
-    Raises ValueError for what is no id, ObjectNotFound if there is no such flow run (any more) or it is not known how to
-    execute it, StillRunning if it has not ended, and ValueError if it completed.
+    Raises ValueError for what is no id and for a run that completed, ObjectNotFound if there is no such flow run (any
+    more) or it is not known how to execute it, StillRunning if it has not ended.
     """
     run_id = (flow_run_id if isinstance(flow_run_id, uuid.UUID) else uuid.UUID(flow_run_id)).hex
     session = sessions.current()

@@ -62,8 +62,7 @@ def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: py
     return Ledger(folder / "ledger")
 
 
-@pytest.fixture
-def worker(running: Processes, ledger: Ledger) -> Process:
+def start_worker(running: Processes) -> Process:
     worker = running.cli("worker", "start", "--processes", "1", "--threads", "4")
     worker.says("worker started")
     return worker
@@ -83,9 +82,11 @@ def ended_steps(ledger: Ledger) -> Counter[str]:
     return Counter(line["what"] for line in ledger.lines() if line["what"].startswith("end "))
 
 
-def test_no_finished_task_is_executed_twice(worker: Process, ledger: Ledger) -> None:
+def test_no_finished_task_is_executed_twice(running: Processes, ledger: Ledger) -> None:
     """The flow is killed ten times, at random moments of its 200 tasks, and resumed as often."""
     import program
+
+    start_worker(running)
 
     future = program.steps.submit()
     moments = random.Random(7)

@@ -38,10 +38,7 @@ def execute() -> None:
 def _execute_task(store: Store, owner: str, claim: Claim) -> None:
     assignment = Assignment(claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload)
     executor = Executor(owner)
-    if claim.is_async:
-        outcome = asyncio.run(executor.execute_async(assignment))
-    else:
-        outcome = executor.execute(assignment)
+    outcome = asyncio.run(executor.execute_async(assignment)) if claim.is_async else executor.execute(assignment)
     assert not isinstance(outcome, Postponed)  # nobody supervises: a retry was waited for
     log_shipping.flush()
     store.settle(owner, [outcome])
