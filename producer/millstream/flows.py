@@ -62,6 +62,11 @@ class Flow(functions.Function[P, R, FlowOptions]):
         """
         return self._validator.validate(parameters)
 
+    @property
+    def type_adapter(self) -> Any:
+        """Pydantic's adapter for a dictionary of those parameters that have a type, none of them required."""
+        return self._validator.adapter
+
     @functools.cached_property
     def _validator(self) -> validation.Validator:
         return validation.Validator(self.fn, self.parameters)
