@@ -12,6 +12,9 @@ QUEUES = "rq:queues"
 LIMITS = "ms:limits"
 SLOT_LEASES = "ms:slot-leases"
 LINES_TO_CALL = "ms:lines-to-call"
+PAUSED = "ms:paused"
+WORKERS = "rq:workers"
+SUSPENDED = "rq:suspended"
 
 
 def job(run_id: str) -> str:
@@ -27,6 +30,16 @@ def queue(name: str) -> str:
 def scheduled(name: str) -> str:
     """RQ's registry of the queue's jobs that are to be executed later."""
     return f"rq:scheduled:{name}"
+
+
+def failed(name: str) -> str:
+    """RQ's registry of the queue's jobs that failed."""
+    return f"rq:failed:{name}"
+
+
+def worker(name: str) -> str:
+    """What RQ keeps of a worker."""
+    return f"rq:worker:{name}"
 
 
 def workers_of_queue(name: str) -> str:
@@ -124,5 +137,5 @@ _LIMIT_WORK = ("ms:slots:*", "ms:waiters:*", "ms:holds:*", SLOT_LEASES, LINES_TO
 LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
-PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, LIMITS, "ms:limit:*", "rq:workers", "rq:workers:*", "rq:failed:*")
+PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, LIMITS, PAUSED, "ms:limit:*", WORKERS, "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""
