@@ -47,9 +47,9 @@ class Workers:
         return [worker for name in sorted(self._registered()) if (worker := self.read(name)) is not None]
 
     def read(self, name: str) -> Worker | None:
-        """The worker of that name; None if there is none, or it has not been heard of for long."""
+        """The worker of that name; None if there is none, it has ended, or it has not been heard of for long."""
         words = self._link.command("HGETALL", keys.worker(name))
-        if not words:
+        if not words or b"death" in words:
             return None
         fields = {field.decode(): value.decode(errors="replace") for field, value in words.items()}
         executing = self._link.command("HLEN", keys.held(name))

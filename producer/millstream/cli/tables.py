@@ -88,9 +88,9 @@ def duration(seconds: float | None) -> str:
     return f"{whole} s"
 
 
-def ago(seconds: float | None) -> str:
+def duration_since(seconds: float | None) -> str:
     """How long a time, given in seconds since the epoch, has passed; empty for None."""
-    return "" if seconds is None else f"{duration(time.time() - seconds)} ago"
+    return "" if seconds is None else duration(time.time() - seconds)
 
 
 def size(count: int) -> str:
