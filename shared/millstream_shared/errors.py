@@ -11,6 +11,10 @@
     |  |- MissingContextError         (RuntimeError) called outside of a run
     |  |- InvalidNameError            (ValueError) a name with characters that are not allowed
     |  |- ConfigurationError          settings or options that contradict each other
+    |  |- MissingFlowError            an entrypoint does not lead to a flow
+    |  |- UnspecifiedFlowError        an entrypoint may mean several flows
+    |  |- ScriptError                 a file cannot be executed to find a flow in it
+    |  |- DeploymentFileError         a file of deployments says what cannot be
     |  |- ObjectNotFound              there is nothing of that name
     |  |- ObjectAlreadyExists         there is something of that name
     |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
@@ -33,6 +37,7 @@
     `- ServiceError                   something outside of the program is missing
        |- RedisUnavailable            the server does not answer
        |- StorageUnavailable          results cannot be written to their storage, or read from it
+       |- SourceUnavailable           code cannot be fetched from where it is kept
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
@@ -121,6 +126,30 @@ class InvalidNameError(UsageError, ValueError):
 
 class ConfigurationError(UsageError):
     """Settings or options contradict each other."""
+
+
+class MissingFlowError(UsageError):
+    """An entrypoint does not lead to a flow; the message says which flows there are."""
+
+
+class UnspecifiedFlowError(UsageError):
+    """A file has several flows, and the entrypoint does not say which."""
+
+
+class ScriptError(UsageError):
+    """A file, or module, could not be executed to find a flow in it. `text` is the traceback."""
+
+    def __init__(self, place: str, text: str) -> None:
+        self.place, self.text = place, text
+        super().__init__(f"{place} cannot be executed, so its flows cannot be found:\n{text}")
+
+
+class DeploymentFileError(UsageError):
+    """A file of deployments says what cannot be. `problems` are texts, each with file, line and field."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 class ObjectNotFound(UsageError):
@@ -271,6 +300,14 @@ class StorageUnavailable(ServiceError):
             f"{address} cannot be used ({reason}): see to its space, its rights and its network, or set "
             "MILLSTREAM_RESULT_STORAGE to another place."
         )
+
+
+class SourceUnavailable(ServiceError):
+    """Code could not be fetched from where it is kept. `address` is the repository's, without a password."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"The code at {address} cannot be fetched: {reason}")
 
 
 class NoWorker(ServiceError):

@@ -12,6 +12,8 @@ QUEUES = "rq:queues"
 LIMITS = "ms:limits"
 SLOT_LEASES = "ms:slot-leases"
 LINES_TO_CALL = "ms:lines-to-call"
+DEPLOYMENTS = "ms:deployments"
+DEPLOYMENT_IDS = "ms:deployment-ids"
 PAUSED = "ms:paused"
 WORKERS = "rq:workers"
 SUSPENDED = "rq:suspended"
@@ -160,5 +162,8 @@ _LIMIT_WORK = ("ms:slots:*", "ms:waiters:*", "ms:holds:*", SLOT_LEASES, LINES_TO
 LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
-PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, LIMITS, PAUSED, "ms:limit:*", WORKERS, "rq:workers:*", "rq:failed:*")
+# Few and small: there are as many as people have made, and they stay until people delete them.
+_MADE = (LIMITS, "ms:limit:*", DEPLOYMENTS, DEPLOYMENT_IDS, PAUSED)
+
+PERMANENT = (*LIVE, *_MADE, LEASES, COUNTERS, QUEUES, WORKERS, "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""
