@@ -1,6 +1,6 @@
 """Schedules as programs write them: `Cron("0 9 * * *", timezone="Europe/Berlin")`, `Interval(3600)`, `RRule(...)`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -8,7 +8,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from millstream_shared import rrules, wall_clocks
-from millstream_shared.schedules import CatchUp, ScheduleRecord
+from millstream_shared.schedules import CatchUp, ScheduleRecord, upcoming
 
 __all__ = ["CatchUp", "Cron", "Interval", "RRule", "Schedule", "ScheduleRecord", "collect"]
 
@@ -44,6 +44,17 @@ class Schedule:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "record", _record_of(self))
+
+    def upcoming(self, after: datetime | None = None) -> Iterator[datetime]:
+        """The moments at which it fires, in UTC, after an aware datetime (default: now); there may be no end to them.
+
+        The clock of a time zone is put forward and back. A time that it skips comes as much later as it was put
+        forward; one that it shows twice comes once, the first time. But a cron that has no hours of the day that it
+        leaves out, such as `15 * * * *`, fires in each hour that passes. Raises ValueError for a naive datetime.
+        """
+        if after is not None and after.tzinfo is None:
+            raise ValueError(f"`after` is a datetime with a time zone; got {after!r}.")
+        return upcoming(self.record, datetime.now(UTC) if after is None else after)
 
 
 def Cron(
