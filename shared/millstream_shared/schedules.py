@@ -133,7 +133,7 @@ def to_fire(record: ScheduleRecord, first: datetime, now: datetime) -> list[date
     Those of the last 30 seconds, within which a worker takes over from one that died; and of those before, which were
     missed, what the schedule's `catchup` says: for "latest" the last one, if nothing came after it.
     """
-    recent = list(takewhile(lambda time: time <= now, upcoming(record, max(first - _TICK, now - _ON_TIME))))
+    recent = list(takewhile(lambda time: time <= now, upcoming(record, max(first, now - _ON_TIME) - _TICK)))
     if record.catchup == "skip" or (recent and record.catchup == "latest"):
         return recent
     found: list[datetime] = []

@@ -80,7 +80,7 @@ class Scheduling:
 
     def entries(self) -> dict[str, int]:
         """All entries, with their times in ms, the first one first."""
-        found = self._link.command("ZRANGE", keys.SCHEDULES, 0, -1, "WITHSCORES")
+        found = self._link.script("schedules_list")
         return {entry.decode(): round(float(at)) for entry, at in _pairs(found)}
 
     def leader(self) -> str | None:
