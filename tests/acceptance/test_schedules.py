@@ -95,7 +95,7 @@ def test_each_second_is_fired_while_the_process_that_fires_is_killed_again_and_a
 def test_another_process_takes_over_soon_after_a_lease_has_run_out(
     running: Processes, ledger: Path, store: Store
 ) -> None:
-    """In not much more than a lease, of two seconds here; with the ten seconds that it has by default, well under twenty."""
+    """In not much more than a lease: of two seconds here, of ten by default, so in well under twenty."""
     Deployments(store).write(
         DeploymentRecord(flow_name="etl", name="x", entrypoint="etl:etl", schedules=collect(interval=1))
     )
