@@ -29,6 +29,8 @@ def coerced(schema: Any, value: Any, root: Mapping[str, Any]) -> Any:
     for choice in ("anyOf", "oneOf"):
         if choice in rule:
             return _chosen(rule[choice], value, root)
+    if "enum" in rule or "const" in rule:
+        return _member(rule.get("enum", [rule.get("const")]), value)
     return _within(rule, _of_type(rule.get("type"), value), root)
 
 
@@ -41,6 +43,15 @@ def _chosen(rules: list[Any], value: Any, root: Mapping[str, Any]) -> Any:
         if validator(rule, root).is_valid(changed):
             return changed
     return value
+
+
+def _member(members: list[Any], value: Any) -> Any:
+    """That of `members` which is equal to the value, as 1 is to true, or of which it is the text."""
+    equal = [member for member in members if member == value]
+    if not equal and isinstance(value, str):
+        equal = [member for member in members if json.dumps(member) == value]
+    same = [member for member in equal if type(member) is type(value)]
+    return value if same or not equal else equal[0]
 
 
 def _within(rule: dict[str, Any], value: Any, root: Mapping[str, Any]) -> Any:

@@ -169,7 +169,8 @@ def _imported(module: str) -> Any:
 def _found(module: Any, name: str | None, place: str) -> "Flow[..., Any]":
     from millstream.flows import Flow  # flows.py comes here for entrypoints
 
-    there = {key: value for key, value in vars(module).items() if isinstance(value, Flow)}
+    names = cast("dict[str, Any]", vars(module))
+    there: dict[str, Flow[..., Any]] = {key: value for key, value in names.items() if isinstance(value, Flow)}
     choice = ", ".join(sorted(there)) or "none"
     if name is None:
         if len(there) != 1:
@@ -183,4 +184,3 @@ def _found(module: Any, name: str | None, place: str) -> "Flow[..., Any]":
         return cast("Flow[..., Any]", found)
     reason = f"{name!r} is no flow there" if found is not None else f"there is no {name!r}"
     raise errors.MissingFlowError(f"No flow at '{place}:{name}': {reason}. Flows there: {choice}.")
-

@@ -2,9 +2,9 @@
 
 import functools
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from millstream import dependencies, flow_engine, functions, names, runs, task_runners, validation
+from millstream import dependencies, flow_deployments, flow_engine, functions, names, runs, task_runners, validation
 from millstream.hooks import Hook
 from millstream.options import FlowKeywords, FlowOptions
 from millstream.runners.base import TaskRunner
@@ -20,7 +20,7 @@ T = TypeVar("T")
 H = TypeVar("H", bound=Hook)
 
 
-class Flow(functions.Function[P, R, FlowOptions]):
+class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
     """A function whose calls are flow runs. Made by `@flow`, or by `Flow(fn, **options)`."""
 
     def __init__(self, fn: Callable[P, R], **given: Unpack[FlowKeywords]) -> None:
@@ -126,34 +126,56 @@ class Flow(functions.Function[P, R, FlowOptions]):
         return state if return_state else states.value_of(state)
 
 
-@overload
-def flow(fn: Callable[P, R], /, **given: Unpack[FlowKeywords]) -> Flow[P, R]: ...
-@overload
-def flow(fn: None = None, /, **given: Unpack[FlowKeywords]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
-def flow(fn: Any = None, /, **given: Unpack[FlowKeywords]) -> Any:
-    """Make a function a flow: `@flow`, `@flow(name=...)`, or `flow(fn, name=...)`.
+class _Decorator:
+    """What `flow` is: it makes flows of functions, and finds those that are kept elsewhere."""
 
-    Options, all with defaults:
+    @overload
+    def __call__(self, fn: Callable[P, R], /, **given: Unpack[FlowKeywords]) -> Flow[P, R]: ...
+    @overload
+    def __call__(self, fn: None = None, /, **given: Unpack[FlowKeywords]) -> Callable[[Callable[P, R]], Flow[P, R]]: ...
+    def __call__(self, fn: Any = None, /, **given: Unpack[FlowKeywords]) -> Any:
+        """Make a function a flow: `@flow`, `@flow(name=...)`, or `flow(fn, name=...)`.
 
-    `name` (the function's, with dashes), `description` (its docstring), `version` (free text); `task_runner`, an
-    instance or a class (as the settings say); `validate_parameters` (true); `flow_run_name`, a text with `{parameters}`
-    in it or a function that gives one.
-    `retries` (0), how often the whole function is called again when it failed, `retry_delay_seconds` (0) before it.
-    `timeout_seconds` (none): a run that takes longer is interrupted and Failed, named `TimedOut`.
-    `log_prints` (as around it): what the flow and its tasks print goes to their logs.
-    `on_completion`, `on_failure`, `on_running`, `on_cancellation`, `on_crashed`: lists of functions
-    `hook(flow, run, state)`.
-    `persist_result` (as around it), `result_storage` and `result_serializer`: how results of the flow are kept, and of
-    the tasks in it that say nothing else; see `task`. `cache_result_in_memory` (true): keep the flow's there too.
+        Options, all with defaults:
 
-    Raises TypeError or ValueError for what an option does not take, for what is not callable and for a name that is not
-    text, InvalidNameError for a name with `/ % & > <`,
-    ReservedArgumentError for a function with a parameter `return_state` or `wait_for`.
+        `name` (the function's, with dashes), `description` (its docstring), `version` (free text); `task_runner`, an
+        instance or a class (as the settings say); `validate_parameters` (true); `flow_run_name`, a text with
+        `{parameters}` in it or a function that gives one.
+        `retries` (0), how often the whole function is called again when it failed, `retry_delay_seconds` (0) before it.
+        `timeout_seconds` (none): a run that takes longer is interrupted and Failed, named `TimedOut`.
+        `log_prints` (as around it): what the flow and its tasks print goes to their logs.
+        `on_completion`, `on_failure`, `on_running`, `on_cancellation`, `on_crashed`: lists of functions
+        `hook(flow, run, state)`.
+        `persist_result` (as around it), `result_storage` and `result_serializer`: how results of the flow are kept, and
+        of the tasks in it that say nothing else; see `task`. `cache_result_in_memory` (true): keep the flow's there
+        too.
+
+        Raises TypeError or ValueError for what an option does not take, for what is not callable and for a name that is
+        not text, InvalidNameError for a name with `/ % & > <`, ReservedArgumentError for a function with a parameter
+        `return_state` or `wait_for`.
+        """
+        if fn is not None:
+            return Flow(fn, **given)
+
+        def decorate(fn: Callable[P, R]) -> Flow[P, R]:
+            return Flow(fn, **given)
+
+        return decorate
+
+    from_source = staticmethod(Flow.from_source)
+    afrom_source = staticmethod(Flow.afrom_source)
+
+
+flow: Final = _Decorator()
+
+
+def load_flow_from_entrypoint(entrypoint: str) -> Flow[..., Any]:
+    """The flow of an entrypoint: `folder/file.py:flow`, `module:flow` or `module.flow`.
+
+    A file is executed once in a process; its `if __name__ == "__main__"` does not hold. `:flow` may be left out for a
+    file with one flow. Raises MissingFlowError if there is no such file, module or flow, UnspecifiedFlowError if the
+    file has several, ScriptError if it cannot be executed.
     """
-    if fn is not None:
-        return Flow(fn, **given)
+    from millstream import flow_sources  # only for who loads flows
 
-    def decorate(fn: Callable[P, R]) -> Flow[P, R]:
-        return Flow(fn, **given)
-
-    return decorate
+    return flow_sources.load(entrypoint)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import jsonschema
+import jsonschema.exceptions
 import pydantic_core
 
 from millstream import coercions, open_schemas
@@ -60,9 +61,7 @@ def as_json(value: Any) -> Any:
     return plain
 
 
-def checked(
-    schema: Schema, parameters: Mapping[str, Any], *, flow_name: str, partial: bool = False
-) -> dict[str, Any]:
+def checked(schema: Schema, parameters: Mapping[str, Any], *, flow_name: str, partial: bool = False) -> dict[str, Any]:
     """`parameters` as JSON data that the schema takes: a text that means a number where one is asked for becomes it.
 
     `partial`: some may be missing. Raises ParameterBindError where names are unknown or missing, else
@@ -103,16 +102,24 @@ def _ill_typed(schema: Schema, values: dict[str, Any]) -> Iterator[str]:
     # What is missing or unknown is told of already, in words of our own.
     given = {name: value for name, value in values.items() if name in known or schema.get("additionalProperties")}
     validator = coercions.validator({**schema, "required": []}, schema)
-    for problem in sorted(validator.iter_errors(given), key=lambda found: list(map(str, found.absolute_path))):
+    found = map(_innermost, validator.iter_errors(given))
+    for problem in sorted(found, key=lambda problem: list(map(str, problem.absolute_path))):
         place = ".".join(str(part) for part in problem.absolute_path)
         yield f"{place}: {_reason(problem)}"
+
+
+def _innermost(problem: jsonschema.ValidationError) -> jsonschema.ValidationError:
+    """Of a value that may be one of several: what is wrong within it, if it is of the right kind as a whole."""
+    inner = jsonschema.exceptions.best_match([problem])
+    return inner if inner and len(inner.absolute_path) > len(problem.absolute_path) else problem
 
 
 def _reason(problem: jsonschema.ValidationError) -> str:
     if problem.validator == "type":
         return f"{_shown(problem.instance)} is not of type {problem.validator_value!r}"
     if problem.validator in ("anyOf", "oneOf"):
-        return f"{_shown(problem.instance)} is none of what it may be"
+        kinds = [repr(rule.get("type") or rule.get("format") or "something else") for rule in problem.validator_value]
+        return f"{_shown(problem.instance)} is not of type {' or '.join(kinds)}"
     return problem.message
 
 

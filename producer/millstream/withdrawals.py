@@ -1,12 +1,17 @@
-"""Ends what is queued for a flow run that is no more: nobody would use its results."""
+"""Ends what is queued and shall not be executed: for a flow run that is no more, or on a queue that is emptied."""
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from millstream import recording
+from millstream_shared.queues import Queues
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
+from millstream_shared.unfinished import UnfinishedRuns
+
+_MOST_AT_ONCE = 500
 
 
 def withdraw_tree(store: Store, flow_run_id: str, why: str) -> None:
@@ -15,6 +20,30 @@ def withdraw_tree(store: Store, flow_run_id: str, why: str) -> None:
     while queued := store.queued_in_tree(flow_run_id):
         if not store.withdraw([_cancelled(run_id, payload, why) for run_id, payload in queued]):
             return
+
+
+def withdraw_queue(store: Store, queue: str, why: str) -> int:
+    """End as Cancelled what is queued or postponed on a queue, or stands in line for a slot; how many that were.
+
+    Jobs that are not ours stay. So do runs that wait for others that are still to be executed.
+    """
+    withdrawn = 0
+    while True:
+        # What comes up meanwhile, as it waited for a withdrawn run, is withdrawn in the next round.
+        round_before = withdrawn
+        for run_ids in _on_queue(store, queue):
+            found = UnfinishedRuns(store).look(run_ids)
+            ended = [_cancelled(run.run_id, run.sealed, why) for run in found.values() if run.queue == queue]
+            withdrawn += len(store.withdraw(ended))
+        if withdrawn == round_before:
+            return withdrawn
+
+
+def _on_queue(store: Store, queue: str) -> Iterable[Sequence[str]]:
+    queues = Queues(store)
+    # All of them first: the pages of a list shift when it loses its first ones.
+    waiting = [run_id for page in queues.waiting(queue) for run_id in page] + queues.set_aside()
+    return (waiting[at : at + _MOST_AT_ONCE] for at in range(0, len(waiting), _MOST_AT_ONCE))
 
 
 def _cancelled(run_id: str, payload: bytes, why: str) -> Record:

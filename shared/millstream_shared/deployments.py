@@ -82,9 +82,7 @@ class Deployments:
         paused = "" if keeps_paused else _flag(record.paused)
         return self._write(record, paused, "any")
 
-    def change(
-        self, name: str, change: Callable[[DeploymentRecord], DeploymentRecord]
-    ) -> DeploymentRecord | None:
+    def change(self, name: str, change: Callable[[DeploymentRecord], DeploymentRecord]) -> DeploymentRecord | None:
         """Keep what `change` makes of the record, which it is called with again if another was faster; None: no such.
 
         The names, the id and the times are not changed.

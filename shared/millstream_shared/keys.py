@@ -16,6 +16,9 @@ DEPLOYMENTS = "ms:deployments"
 DEPLOYMENT_IDS = "ms:deployment-ids"
 SCHEDULES = "ms:schedules"
 SCHEDULER = "ms:scheduler"
+PAUSED = "ms:paused"
+WORKERS = "rq:workers"
+SUSPENDED = "rq:suspended"
 
 
 def job(run_id: str) -> str:
@@ -31,6 +34,16 @@ def queue(name: str) -> str:
 def scheduled(name: str) -> str:
     """RQ's registry of the queue's jobs that are to be executed later."""
     return f"rq:scheduled:{name}"
+
+
+def failed(name: str) -> str:
+    """RQ's registry of the queue's jobs that failed."""
+    return f"rq:failed:{name}"
+
+
+def worker(name: str) -> str:
+    """What RQ keeps of a worker."""
+    return f"rq:worker:{name}"
 
 
 def workers_of_queue(name: str) -> str:
@@ -129,7 +142,7 @@ LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
 # Few and small: there are as many as people have made, and they stay until people delete them.
-_MADE = (LIMITS, "ms:limit:*", DEPLOYMENTS, DEPLOYMENT_IDS, SCHEDULES)
+_MADE = (LIMITS, "ms:limit:*", DEPLOYMENTS, DEPLOYMENT_IDS, SCHEDULES, PAUSED)
 
-PERMANENT = (*LIVE, *_MADE, LEASES, COUNTERS, QUEUES, "rq:workers", "rq:workers:*", "rq:failed:*")
+PERMANENT = (*LIVE, *_MADE, LEASES, COUNTERS, QUEUES, WORKERS, "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""

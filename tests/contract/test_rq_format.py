@@ -163,8 +163,18 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     folder = resources.files("millstream_shared") / "lua"
     text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".lua"))
     run_id = ids.new_task_run_id(FLOW)
-    known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", "rq:failed:"}
-    of_runs = (keys.job, keys.queue, keys.scheduled, keys.held, keys.inbox, keys.bell, keys.dependents)
+    known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", keys.PAUSED}
+    of_runs = (
+        keys.job,
+        keys.queue,
+        keys.scheduled,
+        keys.failed,
+        keys.workers_of_queue,
+        keys.held,
+        keys.inbox,
+        keys.bell,
+        keys.dependents,
+    )
     for build in (*of_runs, keys.logs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
         known.add(build(run_id).removesuffix(run_id))
     known |= {key(run_id).removesuffix(ids.tree_of(run_id)) for key in (keys.runs, keys.logged, keys.subflows)}

@@ -5,10 +5,12 @@ import sys
 
 import click
 
+from millstream_worker.command_groups import WorkerGroup
+
 _DEFAULT_THREADS = 16
 
 
-@click.group()
+@click.group(cls=WorkerGroup)
 def worker() -> None:
     """Workers execute the runs that flows put on queues."""
 

@@ -97,7 +97,10 @@ class Worker:
     def _register(self) -> None:
         self._store.ping()
         self._store.take_lease(self._name)
-        self._rq = RegisteredWorker(self._store, self._name, self._options.queues)
+        crew = self._crew
+        self._rq = RegisteredWorker(
+            self._store, self._name, self._options.queues, processes=crew.processes, threads=crew.threads
+        )
         self._rq.register()
         self._duties_at = 0.0
         options = self._options

@@ -1,14 +1,11 @@
 """`millstream concurrency-limit`: how many task runs with a tag may be executed at once."""
 
-from functools import partial
-
 import click
 
 from millstream import limits
-from millstream.cli import limit_tables
+from millstream.cli import limit_tables, tables
 
 _SLOTS = click.IntRange(min=0)
-_json = partial(click.option, "--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("concurrency-limit")
@@ -29,7 +26,7 @@ def create(tag: str, limit: int) -> None:
 
 
 @concurrency_limit.command()
-@_json()
+@tables.json_option
 def ls(as_json: bool) -> None:
     """List all limits on tags."""
     prefix = limits.of_tag("")
@@ -39,7 +36,7 @@ def ls(as_json: bool) -> None:
 
 @concurrency_limit.command()
 @click.argument("tag")
-@_json()
+@tables.json_option
 def inspect(tag: str, as_json: bool) -> None:
     """Show which runs with TAG have slots, and which wait, the next one first."""
     limit_tables.show_inspection(limits.inspect(limits.of_tag(tag)), as_json=as_json)

@@ -1,15 +1,12 @@
 """`millstream gcl`: global concurrency limits, which `concurrency()` and `rate_limit()` ask for by name."""
 
-from functools import partial
-
 import click
 
 from millstream import limits
-from millstream.cli import limit_tables
+from millstream.cli import limit_tables, tables
 
 _SLOTS = click.IntRange(min=0)
 _DECAY = click.FloatRange(min=0)
-_json = partial(click.option, "--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -31,7 +28,7 @@ def create(name: str, limit: int, disable: bool, slot_decay_per_second: float) -
 
 
 @gcl.command()
-@_json()
+@tables.json_option
 def ls(as_json: bool) -> None:
     """List all limits, those on tags as well."""
     limit_tables.show(limits.read_all(), as_json=as_json)
@@ -39,7 +36,7 @@ def ls(as_json: bool) -> None:
 
 @gcl.command()
 @click.argument("name")
-@_json()
+@tables.json_option
 def inspect(name: str, as_json: bool) -> None:
     """Show who holds slots of a limit, and who waits, the next one first."""
     limit_tables.show_inspection(limits.inspect(name), as_json=as_json)

@@ -10,8 +10,12 @@ end
 local held = 'ms:held:' .. owner
 local taken, size, next_due = {}, 0, -1
 local set_aside = 0
+local open, paused = {}, redis.call('SMISMEMBER', 'ms:paused', unpack(ARGV, 6))
 for i = 6, #ARGV do
-  local queue = ARGV[i]
+  -- Who resumes a queue rings its bell.
+  if paused[i - 5] == 1 then redis.call('DEL', 'ms:bell:' .. ARGV[i]) else open[#open + 1] = ARGV[i] end
+end
+for _, queue in ipairs(open) do
   local key = 'rq:queue:' .. queue
   local wait = enqueue_due(queue)
   if wait and (next_due < 0 or wait < next_due) then next_due = wait end
