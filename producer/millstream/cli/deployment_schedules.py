@@ -3,15 +3,15 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from millstream import deployment_schedules
 from millstream.cli import tables
-from millstream.deployment_schedules import PlannedSchedule
-from millstream.schedules import CatchUp, Schedule
-from millstream_shared.schedules import ScheduleRecord
+
+if TYPE_CHECKING:
+    from millstream.deployment_schedules import PlannedSchedule
+    from millstream_shared.schedules import ScheduleRecord
 
 _HEADS = ("slug", "fires", "time zone", "next", "parameters", "")
 
@@ -26,6 +26,8 @@ def schedule() -> None:
 @tables.json_option
 def ls(deployment: str, as_json: bool) -> None:
     """List the schedules of DEPLOYMENT, and when each fires next."""
+    from millstream import deployment_schedules
+
     found = deployment_schedules.read(deployment)
     if as_json:
         tables.print_json([_described(each) for each in found])
@@ -49,7 +51,7 @@ def ls(deployment: str, as_json: bool) -> None:
 @click.option("--slug", help="Its name among the schedules of the deployment. [default: its kind]")
 @click.option(
     "--catchup",
-    type=click.Choice(get_args(CatchUp)),
+    type=click.Choice(["latest", "skip", "all"]),
     default="latest",
     show_default=True,
     help="What to run of the times at which no worker was there.",
@@ -58,6 +60,9 @@ def ls(deployment: str, as_json: bool) -> None:
 @click.option("--replace", is_flag=True, help="Put it in place of all schedules that the deployment has.")
 def create(deployment: str, given: Sequence[str], anchor_date: str | None, replace: bool, **options: Any) -> None:
     """Give DEPLOYMENT one more schedule: one of --cron, --interval and --rrule."""
+    from millstream import deployment_schedules
+    from millstream.schedules import Schedule
+
     try:
         anchor = None if anchor_date is None else datetime.fromisoformat(anchor_date)
         wanted = Schedule(**options, anchor_date=anchor, parameters=dict(map(_parameter, given)))
@@ -90,6 +95,8 @@ def resume(deployment: str, slug: str | None, every: bool) -> None:
 @click.argument("slug")
 def delete(deployment: str, slug: str) -> None:
     """Take the schedule SLUG from DEPLOYMENT."""
+    from millstream import deployment_schedules
+
     gone = deployment_schedules.remove(deployment, slug)
     click.echo(f"Deleted the schedule {slug!r} of {deployment}: {_says(gone)}.")
 
@@ -97,6 +104,8 @@ def delete(deployment: str, slug: str) -> None:
 def _set_active(deployment: str, slug: str | None, every: bool, active: bool) -> None:
     if (slug is None) != every:
         raise click.UsageError("Name a schedule by its SLUG, or say --all.")
+    from millstream import deployment_schedules
+
     changed = deployment_schedules.set_active(deployment, slug, active)
     for each in changed:
         click.echo(f"The schedule {each.slug!r} of {deployment} {'fires again' if active else 'is paused'}.")
@@ -114,7 +123,7 @@ def _parameter(text: str) -> tuple[str, Any]:
         return name, value  # What is no JSON is text, so that it need not be put into quotes twice.
 
 
-def _row(planned: PlannedSchedule) -> tuple[str, ...]:
+def _row(planned: "PlannedSchedule") -> tuple[str, ...]:
     record = planned.schedule
     following = "" if planned.following is None else tables.moment(planned.following.timestamp())
     parameters = json.dumps(record.parameters) if record.parameters else ""
@@ -122,12 +131,12 @@ def _row(planned: PlannedSchedule) -> tuple[str, ...]:
     return record.slug, _says(record), record.timezone, following, parameters, state
 
 
-def _says(record: ScheduleRecord) -> str:
+def _says(record: "ScheduleRecord") -> str:
     if record.interval_seconds is not None:
         return f"every {tables.duration(record.interval_seconds)}"
     return (record.cron or record.rrule or "").replace("\n", " ")
 
 
-def _described(planned: PlannedSchedule) -> dict[str, Any]:
+def _described(planned: "PlannedSchedule") -> dict[str, Any]:
     following = planned.following.isoformat() if planned.following else None
     return planned.schedule.model_dump(mode="json") | {"next": following}
