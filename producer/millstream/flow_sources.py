@@ -43,10 +43,10 @@ def place_of(flow: "Flow[..., Any]") -> Place:
     By import, if its module can be imported; else in the file of its function. Raises MissingFlowError, which says what
     to do, for a flow that has no name in a file, or that is a copy of one.
     """
-    if flow.place is not None:
-        return flow.place
     if flow.unbound is not flow:
         raise _unfindable(flow, "it is bound to an instance or class", "make a flow of a plain function")
+    if flow.place is not None:
+        return flow.place
     qualname = _qualname(flow)
     module = flow.__module__
     if entrypoints.reference(flow, module, qualname):
@@ -97,16 +97,17 @@ def load(entrypoint: str, folder: str | Path | None = None) -> "Flow[..., Any]":
     """The flow of an entrypoint: `folder/file.py:flow`, `module:flow` or `module.flow`.
 
     A file is executed once in a process; its `if __name__ == "__main__"` does not hold. `:flow` may be left out for a
-    file with one flow. A relative file is one in `folder` (default: the working folder); the folder comes first on
-    `sys.path`. Raises MissingFlowError if there is no such file, module or flow, UnspecifiedFlowError if the file has
-    several, ScriptError if it cannot be executed.
+    file with one flow. A relative file is one in `folder`, which comes first on `sys.path`, or in the working folder if
+    there is no such folder. Raises MissingFlowError if there is no such file, module or flow, UnspecifiedFlowError if
+    the file has several, ScriptError if it cannot be executed.
     """
     place, name = _parted(entrypoint)
-    if folder is not None and os.path.isdir(folder):
-        # A module may be installed where the folder is not.
-        script_files.put_on_path(str(folder))
+    # On another machine a module may be installed instead, and a file lie where the worker was started.
+    there = folder if folder is not None and os.path.isdir(folder) else ""
+    if there:
+        script_files.put_on_path(str(there))
     if place.endswith(".py"):
-        return _found(script_files.module_of(Path(folder or "", place)), name, place)
+        return _found(script_files.module_of(Path(there, place)), name, place)
     return _found(_imported(place), name, place)
 
 
@@ -119,12 +120,13 @@ def load_deployed(record: "DeploymentRecord") -> "Flow[..., Any]":
 
 
 def load_place(place: Place) -> "Flow[..., Any]":
-    """The same of a place; the flow remembers it."""
-    if place.source is None:
-        return load(place.entrypoint, place.path)
-    from millstream import git_sources  # runs programs: only for who has such a source
+    """The same of a place, which the flow remembers, so that its deployments lead there."""
+    folder: str | Path | None = place.path
+    if place.source is not None:
+        from millstream import git_sources  # runs programs: only for who has such a source
 
-    flow = load(place.entrypoint, git_sources.checkout(place.source) / (place.path or ""))
+        folder = git_sources.checkout(place.source) / (place.path or "")
+    flow = load(place.entrypoint, folder)
     flow.place = place
     return flow
 
@@ -134,10 +136,8 @@ def load_from_source(source: Any, entrypoint: str) -> "Flow[..., Any]":
     from millstream import git_sources
 
     wanted = git_sources.source_of(source)
-    found = Place(entrypoint, str(wanted)) if isinstance(wanted, Path) else Place(entrypoint, None, wanted)
-    flow = load_place(found)
-    flow.place = found
-    return flow
+    is_folder = isinstance(wanted, Path)
+    return load_place(Place(entrypoint, str(wanted)) if is_folder else Place(entrypoint, None, wanted))
 
 
 def _parted(entrypoint: Any) -> tuple[str, str | None]:

@@ -53,7 +53,9 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
 
     def with_options(self, **given: Unpack[FlowKeywords]) -> "Flow[P, R]":
         """A copy with other options; those not given stay."""
-        return self._derived(self.options.updated(**given))
+        derived = self._derived(self.options.updated(**given))
+        derived.place = None  # What is found there has not these options.
+        return derived
 
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """`parameters` validated against the annotations and cast to them, so that `"5"` for an `int` gives 5.

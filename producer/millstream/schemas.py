@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
+_best_match = cast("Any", jsonschema.exceptions).best_match
+
 
 def of_flow(flow: "Flow[..., Any]") -> Schema:
     """The JSON Schema of an object with the flow's parameters.
@@ -110,7 +112,7 @@ def _ill_typed(schema: Schema, values: dict[str, Any]) -> Iterator[str]:
 
 def _innermost(problem: jsonschema.ValidationError) -> jsonschema.ValidationError:
     """Of a value that may be one of several: what is wrong within it, if it is of the right kind as a whole."""
-    inner = jsonschema.exceptions.best_match([problem])
+    inner = cast("jsonschema.ValidationError | None", _best_match([problem]))
     return inner if inner and len(inner.absolute_path) > len(problem.absolute_path) else problem
 
 
@@ -118,7 +120,8 @@ def _reason(problem: jsonschema.ValidationError) -> str:
     if problem.validator == "type":
         return f"{_shown(problem.instance)} is not of type {problem.validator_value!r}"
     if problem.validator in ("anyOf", "oneOf"):
-        kinds = [repr(rule.get("type") or rule.get("format") or "something else") for rule in problem.validator_value]
+        rules = cast("list[dict[str, Any]]", problem.validator_value)
+        kinds = [repr(rule.get("type") or "something else") for rule in rules]
         return f"{_shown(problem.instance)} is not of type {' or '.join(kinds)}"
     return problem.message
 
