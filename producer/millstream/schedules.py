@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
 from millstream_shared import rrules, wall_clocks
-from millstream_shared.schedules import CatchUp, ScheduleRecord, upcoming
+from millstream_shared.schedules import CatchUp, ScheduleRecord, next_after, upcoming
 
 __all__ = ["CatchUp", "Cron", "Interval", "RRule", "Schedule", "ScheduleRecord", "collect"]
 
-_KINDS = ("cron", "interval", "rrule")
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS: Final = ("cron", "interval", "rrule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def _record_of(schedule: Schedule) -> ScheduleRecord:
     if timezone is None and isinstance(schedule.rrule, str):
         timezone = rrules.zone_named_in(schedule.rrule)
     try:
-        return ScheduleRecord(
+        record = ScheduleRecord(
             slug=kind if schedule.slug is None else schedule.slug,
             timezone=timezone or "UTC",
             parameters=dict(schedule.parameters or {}),
@@ -220,6 +221,9 @@ def _record_of(schedule: Schedule) -> ScheduleRecord:
         if isinstance(cause, ValueError):
             raise cause from None
         raise ValueError(f"{first['loc'][0]} of a schedule: {first['msg']}; got {first['input']!r}.") from None
+    if next_after(record, _LONG_AGO) is None:
+        raise ValueError(f"{record.cron or record.rrule!r} has no times: a schedule by it would never fire.")
+    return record
 
 
 def _seconds(interval: Any) -> float:

@@ -94,6 +94,8 @@ def test_day_or_says_whether_one_of_two_conditions_is_enough() -> None:
         (lambda: Cron("r * * * *"), "at random"),
         (lambda: Cron("0 9 * * *", timezone="Mars/Base"), "no time zone 'Mars/Base'"),
         (lambda: RRule("FREQ=OFTEN"), "FREQ=OFTEN.* is no recurrence rule"),
+        (lambda: Cron("0 0 30 2 *"), "0 0 30 2.* never fire"),
+        (lambda: RRule("FREQ=DAILY;COUNT=20000"), "say UNTIL"),
         (lambda: Interval(0), "1 second or more"),
         (lambda: Interval("1h"), "'1h'"),  # pyright: ignore[reportArgumentType]
         (lambda: Cron("* * * * *", slug="Every Minute"), "'Every Minute'"),

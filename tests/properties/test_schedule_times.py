@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from dateutil.rrule import rrulestr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,7 +87,7 @@ def listed(values: set[int] | None) -> str:
     return "*" if values is None else ",".join(map(str, sorted(values)))
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(changes, offsets, minutes, hours, days, weekdays, st.booleans())
 def test_a_cron_fires_as_the_clock_on_the_wall_says(
     change: tuple[str, datetime],
@@ -111,7 +112,7 @@ def test_a_cron_fires_as_the_clock_on_the_wall_says(
     check(Cron(text, zone, day_or=day_or), matches, zone, around, offset, hour is None)
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(changes, offsets, st.sampled_from(["HOURLY", "MINUTELY", "DAILY"]), st.integers(1, 100))
 def test_an_rrule_fires_as_the_clock_on_the_wall_says(
     change: tuple[str, datetime], offset: int, frequency: str, interval: int
@@ -123,6 +124,34 @@ def test_an_rrule_fires_as_the_clock_on_the_wall_says(
     start = datetime(2010, 5, 3, 1, 30)
     rule = RRule(f"DTSTART:20100503T013000\nRRULE:FREQ={frequency};INTERVAL={interval}", zone)
     check(rule, lambda time: (time - start) % step == timedelta(), zone, around, offset, every_hour)
+
+
+def rule_texts() -> st.SearchStrategy[str]:
+    """Rules of all kinds, beginning at many times."""
+    frequency = st.sampled_from(["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY"])
+    further = [
+        "",
+        ";BYMONTH=2,7",
+        ";BYMONTHDAY=-1",
+        ";BYDAY=MO,SU",
+        ";BYHOUR=3,15",
+        ";BYDAY=MO,TU;BYSETPOS=-1",
+        ";COUNT=40",
+    ]
+    start = st.datetimes(datetime(2018, 1, 1), datetime(2022, 1, 1)).map(lambda time: time.strftime("%Y%m%dT%H%M%S"))
+    exceptions = st.sampled_from(["", "\nEXDATE:20240101T030000", "\nRDATE:20231231T000001"])
+    return st.builds(
+        "DTSTART:{}\nRRULE:FREQ={};INTERVAL={}{}{}".format,
+        start, frequency, st.integers(1, 7), st.sampled_from(further), exceptions,
+    )  # fmt: skip
+
+
+@given(rule_texts(), st.datetimes(datetime(2017, 1, 1), datetime(2026, 1, 1)))
+def test_an_rrule_has_the_times_that_calendars_have(text: str, moment: datetime) -> None:
+    """Though it is not walked through from its beginning each time."""
+    found = next_after(ScheduleRecord(slug="x", rrule=text), moment.replace(tzinfo=UTC))
+    expected = rrulestr(text).after(moment)
+    assert found == (expected and expected.replace(tzinfo=UTC))
 
 
 @given(
