@@ -75,7 +75,7 @@ def record_of(flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywo
         on_crash=given.get("on_crash", "crash"),
     )
     found = schedules.collect(**cast("Any", {key: given.get(key) for key in _SCHEDULES}))
-    return record.model_copy(update={"schedules": tuple(_checked_schedule(record, each) for each in found)})
+    return record.model_copy(update={"schedules": tuple(checked_schedule(record, each) for each in found)})
 
 
 def _check_options(given: DeploymentKeywords) -> None:
@@ -129,7 +129,7 @@ def _parameters(flow_name: str, schema: schemas.Schema | None, given: Any) -> di
     return schemas.checked(schema or {}, values, flow_name=flow_name, partial=True)
 
 
-def _checked_schedule(record: DeploymentRecord, schedule: ScheduleRecord) -> ScheduleRecord:
+def checked_schedule(record: DeploymentRecord, schedule: ScheduleRecord) -> ScheduleRecord:
     """The schedule, its parameters checked: those of its runs are these and the deployment's, with none missing."""
     if not record.enforce_parameter_schema:
         return schedule

@@ -1,18 +1,19 @@
 """Schedules as programs write them: `Cron("0 9 * * *", timezone="Europe/Berlin")`, `Interval(3600)`, `RRule(...)`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
 from millstream_shared import rrules, wall_clocks
-from millstream_shared.schedules import CatchUp, ScheduleRecord
+from millstream_shared.schedules import CatchUp, ScheduleRecord, next_after, upcoming
 
 __all__ = ["CatchUp", "Cron", "Interval", "RRule", "Schedule", "ScheduleRecord", "collect"]
 
-_KINDS = ("cron", "interval", "rrule")
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_KINDS: Final = ("cron", "interval", "rrule")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,17 @@ class Schedule:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "record", _record_of(self))
+
+    def upcoming(self, after: datetime | None = None) -> Iterator[datetime]:
+        """The moments at which it fires, in UTC, after an aware datetime (default: now); there may be no end to them.
+
+        The clock of a time zone is put forward and back. A time that it skips comes as much later as it was put
+        forward; one that it shows twice comes once, the first time. But a cron that has no hours of the day that it
+        leaves out, such as `15 * * * *`, fires in each hour that passes. Raises ValueError for a naive datetime.
+        """
+        if after is not None and after.tzinfo is None:
+            raise ValueError(f"`after` is a datetime with a time zone; got {after!r}.")
+        return upcoming(self.record, datetime.now(UTC) if after is None else after)
 
 
 def Cron(
@@ -197,7 +209,7 @@ def _record_of(schedule: Schedule) -> ScheduleRecord:
     if timezone is None and isinstance(schedule.rrule, str):
         timezone = rrules.zone_named_in(schedule.rrule)
     try:
-        return ScheduleRecord(
+        record = ScheduleRecord(
             slug=kind if schedule.slug is None else schedule.slug,
             timezone=timezone or "UTC",
             parameters=dict(schedule.parameters or {}),
@@ -209,6 +221,9 @@ def _record_of(schedule: Schedule) -> ScheduleRecord:
         if isinstance(cause, ValueError):
             raise cause from None
         raise ValueError(f"{first['loc'][0]} of a schedule: {first['msg']}; got {first['input']!r}.") from None
+    if next_after(record, _LONG_AGO) is None:
+        raise ValueError(f"{record.cron or record.rrule!r} has no times: a schedule by it would never fire.")
+    return record
 
 
 def _seconds(interval: Any) -> float:

@@ -116,6 +116,7 @@ class Deployments:
         record = self.read(name)
         if record is not None:
             self._store.script("deployment_delete", record.full_name, record.id)
+            self._store.script("schedules_forget", f"{record.id}/")
         return record
 
     def changes(self) -> int:
@@ -125,7 +126,14 @@ class Deployments:
     def _write(self, record: DeploymentRecord, paused: str, expected: str) -> Any:
         body = record.model_dump_json(exclude=set(_KEPT_BESIDE))
         kept = self._store.script("deployment_write", record.full_name, record.id, paused, expected, body)
-        return _decoded(kept) if kept else None
+        if not kept:
+            return None
+        written = _decoded(kept)
+        # What does not fire now has missed nothing when it fires again.
+        silent = ("",) if written.paused else [f"{each.slug}/" for each in written.schedules if not each.active]
+        if silent and written.schedules:
+            self._store.script("schedules_forget", *(f"{written.id}/{slug}" for slug in silent))
+        return written
 
 
 def check_name(name: object) -> str:

@@ -14,6 +14,8 @@ SLOT_LEASES = "ms:slot-leases"
 LINES_TO_CALL = "ms:lines-to-call"
 DEPLOYMENTS = "ms:deployments"
 DEPLOYMENT_IDS = "ms:deployment-ids"
+SCHEDULES = "ms:schedules"
+SCHEDULER = "ms:scheduler"
 PAUSED = "ms:paused"
 WORKERS = "rq:workers"
 SUSPENDED = "rq:suspended"
@@ -163,7 +165,7 @@ LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
 # Few and small: there are as many as people have made, and they stay until people delete them.
-_MADE = (LIMITS, "ms:limit:*", DEPLOYMENTS, DEPLOYMENT_IDS, PAUSED)
+_MADE = (LIMITS, "ms:limit:*", DEPLOYMENTS, DEPLOYMENT_IDS, SCHEDULES, PAUSED)
 
 PERMANENT = (*LIVE, *_MADE, LEASES, COUNTERS, QUEUES, WORKERS, "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""

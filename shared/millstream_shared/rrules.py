@@ -1,16 +1,18 @@
 """Recurrence rules as calendars write them (RFC 5545): whether one is good, and its times on the clock."""
 
+import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-from dateutil.rrule import DAILY, HOURLY, MINUTELY, SECONDLY, WEEKLY, rrulestr
+from dateutil.rrule import DAILY, HOURLY, MINUTELY, SECONDLY, WEEKLY, YEARLY, rruleset, rrulestr
 
 from millstream_shared import wall_clocks
 
 _LONGEST: Final = 6500
+_MOST_COUNTED: Final = 10_000
 _START: Final = datetime(2020, 1, 1)
 _IN_UTC: Final = re.compile(r"\b(\d{8}T\d{6})Z\b", re.IGNORECASE)
 _IN_ZONE: Final = re.compile(r";TZID=([^:;]+)((?:;[^:]*)?):([\dT,]+)", re.IGNORECASE)
@@ -51,6 +53,11 @@ def parse(text: str, timezone: str) -> RecurrenceRule:
     except Exception as failure:
         # Most are ValueErrors, but not all that it raises at what is no rule.
         raise ValueError(f"{text!r} is no recurrence rule: {failure}") from None
+    counts = [int(count) for count in re.findall(r"COUNT=(\d+)", text, re.IGNORECASE)]
+    if max(counts, default=0) > _MOST_COUNTED:
+        raise ValueError(
+            f"A recurrence rule counts to {_MOST_COUNTED} at most; say UNTIL instead of the COUNT in {text!r}."
+        )
     return RecurrenceRule(text, rule, _is_every_hour(rule))
 
 
@@ -83,10 +90,28 @@ def _is_every_hour(rule: Any) -> bool:
 
 
 def _begun_near(rule: Any, time: datetime) -> Any:
-    """The same rule, begun a whole number of its steps later: it is walked through from its beginning."""
-    step = _STEPS.get(getattr(rule, "_freq", None))
-    if step is None or rule._count is not None:
+    """The same rule, begun so much later that there is not much to walk through before `time`."""
+    if not isinstance(rule, rruleset):
+        return _begun_later(rule, time)
+    parts: Any = rule
+    near: Any = rruleset()
+    near._rrule = [_begun_later(each, time) for each in parts._rrule]
+    near._exrule = [_begun_later(each, time) for each in parts._exrule]
+    near._rdate, near._exdate = parts._rdate, parts._exdate
+    return near
+
+
+def _begun_later(rule: Any, time: datetime) -> Any:
+    start, frequency, interval = rule._dtstart, rule._freq, rule._interval
+    if rule._count is not None:
         return rule
-    # Of a step, some times may come before the one that is looked for.
-    steps = (time - rule._dtstart) // (step * rule._interval) - 1
-    return rule.replace(dtstart=rule._dtstart + steps * step * rule._interval) if steps > 0 else rule
+    # By a whole number of steps; of the last one, some times may come before the one that is looked for.
+    if frequency in _STEPS:
+        step = _STEPS[frequency] * interval
+        steps = (time - start) // step - 1
+        return rule.replace(dtstart=start + steps * step) if steps > 0 else rule
+    if (start.month, start.day) == (2, 29):
+        return rule
+    years = interval if frequency == YEARLY else interval // math.gcd(interval, 12)
+    steps = (time.year - start.year) // years - 1
+    return rule.replace(dtstart=start.replace(year=start.year + steps * years)) if steps > 0 else rule

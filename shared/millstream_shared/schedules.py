@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -19,6 +20,9 @@ MOST_CAUGHT_UP: Final = 100
 _SLUG: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}")
 _SHORTEST: Final = 1.0
 _LONGEST: Final = 1e10
+_TIMING: Final = {"cron", "day_or", "interval_seconds", "anchor", "rrule", "timezone"}
+_ON_TIME: Final = timedelta(seconds=30)
+_TICK: Final = timedelta(microseconds=1)
 
 
 class ScheduleRecord(BaseModel):
@@ -58,7 +62,13 @@ class ScheduleRecord(BaseModel):
     def _check_anchor(cls, anchor: datetime) -> datetime:
         if anchor.tzinfo is None:
             raise ValueError(f"The anchor of an interval has a time zone; got {anchor!r}.")
-        return anchor.astimezone(UTC)
+        # All that fires does so at a full millisecond, which is what Redis keeps.
+        return anchor.astimezone(UTC).replace(microsecond=anchor.microsecond // 1000 * 1000)
+
+    @field_validator("interval_seconds")
+    @classmethod
+    def _round_interval(cls, seconds: float | None) -> float | None:
+        return None if seconds is None else round(seconds, 3)
 
     @field_validator("parameters")
     @classmethod
@@ -86,10 +96,10 @@ class ScheduleRecord(BaseModel):
         """What makes its times."""
         return "cron" if self.cron is not None else "rrule" if self.rrule is not None else "interval"
 
-    def fires_as(self, other: Self) -> bool:
-        """Whether both have the same times."""
-        names = ("cron", "day_or", "interval_seconds", "anchor", "rrule", "timezone")
-        return all(getattr(self, name) == getattr(other, name) for name in names)
+    @property
+    def timing(self) -> str:
+        """All that its times depend on: the same text for the same times."""
+        return self.model_dump_json(include=_TIMING)
 
 
 def next_after(record: ScheduleRecord, moment: datetime) -> datetime | None:
@@ -115,6 +125,36 @@ def upcoming(record: ScheduleRecord, moment: datetime) -> Iterator[datetime]:
     while found is not None:
         yield found
         found = next_after(record, found)
+
+
+def to_fire(record: ScheduleRecord, first: datetime, now: datetime) -> list[datetime]:
+    """For which of its times, from `first`, which is one, to `now`, runs are to be made now; in order.
+
+    Those of the last 30 seconds, within which a worker takes over from one that died; and of those before, which were
+    missed, what the schedule's `catchup` says: for "latest" the last one, if nothing came after it.
+    """
+    recent = list(takewhile(lambda time: time <= now, upcoming(record, max(first, now - _ON_TIME) - _TICK)))
+    if record.catchup == "skip" or (recent and record.catchup == "latest"):
+        return recent
+    found: list[datetime] = []
+    until = now
+    while until >= first and len(found) < (1 if record.catchup == "latest" else MOST_CAUGHT_UP):
+        found.append(_last(record, first, until))
+        until = found[-1] - _TICK
+    return found[::-1]
+
+
+def _last(record: ScheduleRecord, first: datetime, until: datetime) -> datetime:
+    """The last of its times, of which `first` is one, that is not after `until`."""
+    # Years of seconds may lie between: the times themselves are too many to go through.
+    low, high = first, until
+    while (following := next_after(record, low)) is not None and following <= until:
+        found = next_after(record, low + (high - low) / 2)
+        if found is not None and found <= until:
+            low = found
+        else:
+            high = low + (high - low) / 2
+    return low
 
 
 def _rule(record: ScheduleRecord) -> crons.CronRule | rrules.RecurrenceRule:

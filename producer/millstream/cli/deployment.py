@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from millstream.cli import tables
+from millstream.cli import deployment_schedules, tables
 
 if TYPE_CHECKING:
     from millstream_shared.deployments import DeploymentRecord
@@ -19,6 +19,9 @@ def deployment() -> None:
 
     NAME is FLOW/DEPLOYMENT, or an id.
     """
+
+
+deployment.add_command(deployment_schedules.schedule)
 
 
 @deployment.command()
