@@ -24,7 +24,7 @@ class Wanted:
     """A run of a deployment as somebody wants it.
 
     `parameters` go before those of the deployment; `due` is when it is to begin (None: at once); of several with one
-    `key` only the first is made; `queue` and `name` are others than usual. `is_child`: of the run that is going on here.
+    `key` only the first is made; `queue` and `name` are others than usual. `is_child`: of the run that is going on.
     """
 
     parameters: Mapping[str, Any]
