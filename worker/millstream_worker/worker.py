@@ -38,8 +38,8 @@ class Options:
 
     `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once. `most` is how many runs it
     executes at once, not counting those that lend their thread while they wait (None: as many as its crew takes).
-    `flows` is how many queued flow runs it executes at once, not counting those that only wait. With `fires_schedules`
-    it is one of those that fire the schedules of deployments.
+    `flows` is how many queued flow runs it executes at once, not counting those that only wait. A
+    daemon, that is one which does not end with a script, fires the schedules of deployments too.
     """
 
     queues: tuple[str, ...]
@@ -48,7 +48,7 @@ class Options:
     lifeline: int | None = None
     most: int | None = None
     flows: int = 0
-    fires_schedules: bool = False
+    is_daemon: bool = False
 
 
 class StopAtOnce(BaseException):
@@ -75,7 +75,7 @@ class Worker:
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
         self._rq: RegisteredWorker | None = None
-        self._schedules = Schedules(store, self._name) if options.fires_schedules else None
+        self._schedules = Schedules(store, self._name) if options.is_daemon else None
         self._may_have_work = True
         self._is_suspended = False
         self._stopping_since: float | None = None
@@ -344,6 +344,8 @@ class Worker:
         if reaping.take_over_from_the_dead(self._store, self._name):
             self._may_have_work = True
         self._sweeper.sweep_if_due()
+        if self._options.is_daemon and self._crew.is_ready:
+            self._flows.warm()
         assert self._rq is not None
         try:
             self._rq.beat(busy=not self._is_idle, tally=self._pace.take_tally())
