@@ -172,7 +172,7 @@ def check_unserved_queues(subject: Subject) -> Finding:
     runs = [queue for queue in subject.queues if queue.flow_runs and queue.name not in flows and queue not in tasks]
     if not tasks and not runs:
         return Finding("queues", "ok", "no run waits where no worker serves")
-    says = f"no worker serves {_some([f'{queue.name!r}, where {queue.queued} runs wait' for queue in (*tasks, *runs)])}"
+    says = f"no worker serves {_some([f'{queue.name!r} (runs: {queue.queued})' for queue in (*tasks, *runs)])}"
     options = " ".join(f"-q {queue.name}" for queue in (*tasks, *runs)) + (" --flows N" if runs else "")
     return Finding("queues", "problem", says, f"millstream worker start {options}")
 

@@ -106,7 +106,7 @@ def test_a_queue_with_runs_and_no_worker_is_a_problem(valkey: RealServer) -> Non
     store.submit("gpu", [queued()], inbox="me", is_async=False)
     verdict, says, advice = finding(valkey, "queues", code=1)
     assert (verdict, advice) == ("problem", "millstream worker start -q gpu")
-    assert "'gpu', where 1 runs wait" in says
+    assert "'gpu' (runs: 1)" in says
     Queues(store).pause("gpu")
     assert finding(valkey, "pauses")[:2] == ("warning", "paused: gpu")
     valkey.client().set("rq:suspended", 1, ex=100)

@@ -5,7 +5,7 @@ import os
 import click
 
 from millstream import configuring
-from millstream.cli import tables
+from millstream.cli import suggestions, tables
 from millstream_shared import settings
 
 
@@ -30,7 +30,7 @@ def view(as_json: bool) -> None:
 
 
 @config.command("set")
-@click.argument("assignments", metavar="NAME=VALUE...", nargs=-1, required=True)
+@click.argument("assignments", metavar="NAME=VALUE...", nargs=-1, required=True, shell_complete=suggestions.assignments)
 def set_(assignments: tuple[str, ...]) -> None:
     """Keep settings in the file, all of them or, if one does not fit, none.
 
@@ -52,7 +52,7 @@ def set_(assignments: tuple[str, ...]) -> None:
 
 
 @config.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=suggestions.settings)
 def unset(names: tuple[str, ...]) -> None:
     """Take settings out of the file."""
     configuring.unset(list(names))
