@@ -161,7 +161,7 @@ def bucket(limit_name: str) -> str:
 
 _LIMIT_WORK = ("ms:slots:*", "ms:waiters:*", "ms:holds:*", SLOT_LEASES, LINES_TO_CALL)
 
-LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
+LIVE = ("rq:job:*", "ms:runs:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
 # Few and small: there are as many as people have made, and they stay until people delete them.
