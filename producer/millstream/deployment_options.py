@@ -78,6 +78,25 @@ def record_of(flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywo
     return record.model_copy(update={"schedules": tuple(checked_schedule(record, each) for each in found)})
 
 
+def floating(record: DeploymentRecord, **given: Unpack[DeploymentKeywords]) -> frozenset[str]:
+    """The slugs of intervals whose anchor nobody has given."""
+    one, several = given.get("schedule"), given.get("schedules")
+    written: list[Any] = [one] if one is not None else list(several or ())
+    if given.get("interval") is not None:
+        return frozenset(each.slug for each in record.schedules)
+    return frozenset(
+        each.slug
+        for each, origin in zip(record.schedules, written, strict=False)
+        if each.kind == "interval" and _anchor_of(origin) is None
+    )
+
+
+def _anchor_of(origin: Any) -> Any:
+    if isinstance(origin, Mapping):
+        return cast("Mapping[str, Any]", origin).get("anchor_date")
+    return getattr(origin, "anchor_date", origin.anchor if isinstance(origin, ScheduleRecord) else None)
+
+
 def _check_options(given: DeploymentKeywords) -> None:
     for option in given:
         if option not in DeploymentKeywords.__annotations__:

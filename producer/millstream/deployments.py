@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from uuid import UUID
@@ -45,16 +45,21 @@ _logger: Final = logging.getLogger("millstream.deployments")
 class Deployment:
     """A deployment that was described, and is not yet, or no longer as described, in the store.
 
-    `keeps_paused`: nothing was said about pausing, so that `apply` leaves this as it is.
+    `keeps_paused`: nothing was said about pausing, so that `apply` leaves this as it is. `floating`: slugs of schedules
+    whose intervals are counted from when the deployment was first made with them.
     """
 
     record: DeploymentRecord
     keeps_paused: bool = False
+    floating: frozenset[str] = frozenset()
 
     @classmethod
     def build_from_flow(cls, flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywords]) -> Self:
         """Describe a deployment of the flow; the options and errors are those of `Flow.to_deployment`."""
-        return cls(deployment_options.record_of(flow, name, **given), given.get("paused") is None)
+        if isinstance(several := given.get("schedules"), Iterator):
+            given["schedules"] = list(several)  # They are looked at twice.
+        record = deployment_options.record_of(flow, name, **given)
+        return cls(record, given.get("paused") is None, deployment_options.floating(record, **given))
 
     @property
     def name(self) -> str:
@@ -79,7 +84,22 @@ class Deployment:
 
     def write(self) -> UUID:
         """The same in the calling thread, whatever runs there."""
-        return UUID(_store().write(self.record, keeps_paused=self.keeps_paused).id)
+        store = _store()
+        record = self._anchored(store.read(self.full_name)) if self.floating else self.record
+        return UUID(store.write(record, keeps_paused=self.keeps_paused).id)
+
+    def _anchored(self, before: DeploymentRecord | None) -> DeploymentRecord:
+        """The record, its intervals counted on: who deploys more often than they fire would have them never fire."""
+        anchors = {each.slug: each for each in before.schedules} if before else {}
+        schedules = tuple(
+            each.model_copy(update={"anchor": anchors[each.slug].anchor})
+            if each.slug in self.floating
+            and each.slug in anchors
+            and anchors[each.slug].interval_seconds == each.interval_seconds
+            else each
+            for each in self.record.schedules
+        )
+        return self.record.model_copy(update={"schedules": schedules})
 
 
 # --- several at once --------------------------------------------------------------------------------------------------

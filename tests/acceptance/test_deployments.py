@@ -1,15 +1,14 @@
 """Deployments made and served by real programs, and looked after by commands."""
 
-import json
 import signal
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import pytest
 
 from millstream import deployments, sessions
 from millstream_shared import settings
-from tests.harness import eventually
+from tests.harness import commands
 from tests.harness.processes import Process, Processes
 from tests.harness.servers import RealServer
 
@@ -121,45 +120,42 @@ def test_schedules_can_go_on_when_nobody_serves(shared: Processes) -> None:
     assert (record.paused, record.queue) == (False, "own")
 
 
-def test_commands_look_after_deployments(shared: Processes) -> None:
+def test_commands_look_after_deployments(shared: Processes, valkey: RealServer) -> None:
     """From the file that describes them to their end."""
+    millstream = partial(commands.millstream, valkey.url)
     (shared.folder / "millstream.yaml").write_text(YAML)
     deployed = shared.cli("deploy", "--all").succeed()
     assert "Deployed target-flow/nightly (" in deployed
     assert "Deployed target-flow/by-hand (" in deployed
-    listed = json.loads(shared.cli("deployment", "ls", "--json").succeed())
+    listed = commands.millstream_json(valkey.url, "deployment", "ls")
     assert [each["full_name"] for each in listed] == ["target-flow/by-hand", "target-flow/nightly"]
-    table = shared.cli("deployment", "ls", "--tag", "a").succeed()
+    table = millstream("deployment", "ls", "--tag", "a")
     assert "target-flow/nightly" in table
     assert "0 3 * * * Europe/Berlin" in table
     assert "by-hand" not in table
-    shown = shared.cli("deployment", "inspect", "target-flow/nightly").succeed()
+    shown = millstream("deployment", "inspect", "target-flow/nightly")
     for text in ("program.py:target_flow", listed[1]["id"], "label", '"none"', "cron"):
         assert text in shown
-    assert "Paused" in shared.cli("deployment", "pause", listed[1]["id"]).succeed()
-    assert deployments.read("target-flow/nightly").paused
-    assert json.loads(shared.cli("deployment", "inspect", "target-flow/nightly", "--json").succeed())["paused"]
-    assert "Resumed" in shared.cli("deployment", "resume", "target-flow/nightly").succeed()
+    assert "Paused" in millstream("deployment", "pause", listed[1]["id"])
+    assert commands.millstream_json(valkey.url, "deployment", "inspect", "target-flow/nightly")["paused"]
+    assert "Resumed" in millstream("deployment", "resume", "target-flow/nightly")
     assert not deployments.read("target-flow/nightly").paused
-    assert "Deleted" in shared.cli("deployment", "delete", "target-flow/nightly").succeed()
-    again = shared.cli("deployment", "delete", "target-flow/nightly")
-    assert again.wait() == 1
-    assert "There is no deployment 'target-flow/nightly'" in again.output
+    assert "Deleted" in millstream("deployment", "delete", "target-flow/nightly")
+    gone = millstream("deployment", "delete", "target-flow/nightly", code=1)
+    assert "There is no deployment 'target-flow/nightly'" in gone
 
 
 def test_a_file_with_mistakes_deploys_nothing(shared: Processes) -> None:
     """And says all of them, by exit code 1."""
+    text = YAML.replace("{x: 1}", "{y: 1}").replace("program.py:t", "none.py:t", 1)
     (shared.folder / "millstream.yaml").write_text(
-        YAML.replace("{x: 1}", "{y: 1}").replace("program.py:t", "none.py:t", 1)
+        text + YAML.partition("deployments:\n")[2].replace("{x: 1}", "{y: 1}")
     )
     deploy = shared.cli("deploy", "--all")
     assert deploy.wait() == 1
     assert "millstream.yaml:4: deployments[0].entrypoint: There is no file" in deploy.output
-    (shared.folder / "millstream.yaml").write_text(YAML.replace("{x: 1}", "{y: 1}"))
-    deploy = shared.cli("deploy", "--all")
-    assert deploy.wait() == 1
-    assert "millstream.yaml:5: deployments[0].parameters: " in deploy.output
-    assert eventually(lambda: deployments.read_all() == [])
+    assert "millstream.yaml:14: deployments[2].parameters: " in deploy.output
+    assert deployments.read_all() == []
 
 
 def test_importing_millstream_does_not_load_what_deployments_need(running: Processes) -> None:
@@ -168,11 +164,3 @@ def test_importing_millstream_does_not_load_what_deployments_need(running: Proce
         "print('loaded', sorted({'yaml', 'jsonschema', 'croniter', 'redis'} & set(sys.modules)))"
     )
     assert "loaded []" in running.python(script).succeed()
-
-
-def test_a_file_is_found_without_naming_it(shared: Processes) -> None:
-    """Where it is not there, that is told in one line."""
-    missing = shared.cli("deploy")
-    assert missing.wait() == 1
-    assert "millstream.yaml: cannot be read" in missing.output
-    assert not Path(shared.folder / "millstream.yaml").exists()

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -167,10 +167,36 @@ def test_schedules_are_given_in_one_way() -> None:
     both = clean.to_deployment("x", schedules=[Cron("0 3 * * *"), Interval(60, parameters={"days": "2"})], **given)
     assert [each.slug for each in both.record.schedules] == ["cron", "interval"]
     assert both.record.schedules[1].parameters == {"days": 2}
+    each = (Cron(f"0 {hour} * * *") for hour in (3, 4))
+    assert [one.slug for one in clean.to_deployment("x", schedules=each, **given).record.schedules] == [
+        "cron",
+        "cron-2",
+    ]
+    with pytest.raises(TypeError, match="a single one is `schedule`"):
+        clean.to_deployment("x", schedules={"cron": "0 3 * * *"}, **given)
     with pytest.raises(ValueError, match="cron or interval"):
         clean.to_deployment("x", cron="0 3 * * *", interval=60)
     with pytest.raises(ValueError, match="not a cron"):
         clean.to_deployment("x", cron="not a cron")
+
+
+def test_an_interval_goes_on_when_it_is_deployed_again() -> None:
+    """Counted from the first time, unless an anchor was given or the interval is another one."""
+
+    def deployed(schedule: Any) -> datetime:
+        clean.deploy("x", schedules=[schedule], parameters={"table": "t"})
+        return deployments.read("clean/x").schedules[0].anchor
+
+    first, other = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    assert deployed(Interval(3600, anchor_date=first)) == first
+    assert deployed(Interval(3600)) == first
+    assert deployed({"interval": 3600}) == first
+    assert deployed(Interval(3600, anchor_date=other)) == other
+    assert deployed(Interval(60)) > other
+    clean.deploy("x", interval=60, parameters={"table": "t"})
+    again = deployments.read("clean/x").schedules[0].anchor
+    clean.deploy("x", interval=60, parameters={"table": "t"})
+    assert deployments.read("clean/x").schedules[0].anchor == again
 
 
 def test_a_schedule_has_all_parameters_that_its_runs_need() -> None:
@@ -292,12 +318,20 @@ def test_a_file_that_cannot_be_executed_shows_why(script: Path) -> None:
     assert flows.load_flow_from_entrypoint(f"{script}:sell").name == "sell"
 
 
-def test_a_flow_that_others_cannot_find_is_not_deployed() -> None:
+def test_a_flow_that_others_cannot_find_is_not_deployed(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to do."""
 
     @flow
     def local() -> None: ...
 
+    monkeypatch.syspath_prepend(script.parent)
+    scripts: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        compile(script.read_text().replace("raise SystemExit", "late = sell.with_options() #"), script, "exec"), scripts
+    )
+    with pytest.raises(exceptions.MissingFlowError, match="make it above that"):
+        scripts["late"].to_deployment("nightly")
+    assert scripts["sell"].to_deployment("nightly").record.entrypoint == "shop.py:sell"
     namespace: dict[str, Any] = {"__name__": "typed_in"}
     exec("from millstream import flow\n@flow\ndef typed(): ...\n", namespace)
     for unfindable, advice in (
