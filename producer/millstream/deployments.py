@@ -145,7 +145,7 @@ def serve(*given: Deployment, limit: int | None = None, pause_on_shutdown: bool 
     """Put deployments into the store and execute their runs, at most `limit` at once, until SIGTERM or Ctrl-C.
 
     A deployment without a queue gets one of its own, so that its runs come here. The runs are executed by a worker,
-    each in a process of its own. At the end, with `pause_on_shutdown`, the schedules of the deployments are paused, so
+    each in a process of its own; the tasks that they submit go to the queues of those, as always. At the end, with `pause_on_shutdown`, the schedules of the deployments are paused, so
     that no runs pile up that nobody executes; serving them again lets them fire.
     After the first signal running flows may end, for a minute; after a second one they are handed back at once.
 
@@ -192,7 +192,8 @@ def _options(served: Sequence[Deployment], limit: Any) -> list[str]:
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise ValueError(f"limit is a number of runs, 1 or more, or None; got {limit!r}.")
     queues = dict.fromkeys(str(each.record.queue) for each in served)
-    options = [word for queue in queues for word in ("--queue", queue)]
+    # One process for tasks, should any be put on these queues: flow runs have processes of their own.
+    options = ["--processes", "1", *(word for queue in queues for word in ("--queue", queue))]
     return options if limit is None else [*options, "--flows", str(limit)]
 
 
