@@ -62,7 +62,7 @@ def record_of(flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywo
         entrypoint=place.entrypoint,
         path=place.path,
         source=place.source,
-        queue=_queue(given),
+        queue=_queue(given) or flow.queue,
         parameters=_parameters(flow.name, schema if enforces else None, given.get("parameters")),
         parameter_schema=schema,
         enforce_parameter_schema=enforces,

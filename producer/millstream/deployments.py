@@ -145,8 +145,9 @@ def serve(*given: Deployment, limit: int | None = None, pause_on_shutdown: bool 
     """Put deployments into the store and execute their runs, at most `limit` at once, until SIGTERM or Ctrl-C.
 
     A deployment without a queue gets one of its own, so that its runs come here. The runs are executed by a worker,
-    each in a process of its own; the tasks that they submit go to the queues of those, as always. At the end, with `pause_on_shutdown`, the schedules of the deployments are paused, so
-    that no runs pile up that nobody executes; serving them again lets them fire.
+    each in a process of its own; the tasks that they submit go to the queues of those, as always. At the end, with
+    `pause_on_shutdown`, the schedules of the deployments are paused, so that no runs pile up that nobody executes;
+    serving them again lets them fire.
     After the first signal running flows may end, for a minute; after a second one they are handed back at once.
 
     Raises TypeError for what is no deployment, ValueError without deployments or for a limit below 1, RuntimeError

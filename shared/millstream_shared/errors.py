@@ -17,6 +17,7 @@
     |  |- DeploymentFileError         a file of deployments says what cannot be
     |  |- ObjectNotFound              there is nothing of that name
     |  |- ObjectAlreadyExists         there is something of that name
+    |  |- StillRunning                a run that has not ended is to be executed again
     |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
     |  |- SerializationError          (TypeError) a value that its serializer cannot write or read

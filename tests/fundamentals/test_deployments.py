@@ -26,6 +26,10 @@ def clean(table: str, days: int = 7, tags: list[str] | None = None) -> str:
 weekly = clean.with_options(name="weekly-clean")
 
 
+@flow(queue="quick")
+def quick() -> None: ...
+
+
 @flow(validate_parameters=False)
 def anything(*args: Any, **kwargs: Any) -> None: ...
 
@@ -93,6 +97,13 @@ def test_deploying_again_replaces_and_keeps_the_id() -> None:
     assert (record.version, record.tags, record.paused) == ("2", (), True)
     clean.deploy("nightly", paused=False)
     assert not deployments.read("clean/nightly").paused
+
+
+def test_the_queue_of_a_flow_is_that_of_its_deployments() -> None:
+    """Unless they name another one."""
+    assert quick.to_deployment("x").record.queue == "quick"
+    assert quick.to_deployment("x", queue="slow").record.queue == "slow"
+    assert clean.to_deployment("x").record.queue is None
 
 
 def test_describing_a_deployment_does_nothing_yet() -> None:
