@@ -51,6 +51,8 @@ _FOREIGN: Final = {
 
 def record_of(flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywords]) -> DeploymentRecord:
     """What is kept of the deployment. Raises what `Flow.to_deployment` says."""
+    if not hasattr(flow, "place"):
+        raise TypeError(f"A deployment is made of a flow, a function with @flow; got {flow!r}.")
     deployments.check_name(name)
     _check_options(given)
     place = flow_sources.place_of(flow)

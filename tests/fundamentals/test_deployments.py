@@ -254,6 +254,8 @@ def test_what_does_not_exist_is_named() -> None:
             act("clean/none")
     with pytest.raises(TypeError, match="to_deployment"):
         deploy(clean)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="made of a flow"):
+        Deployment.build_from_flow(flow=make_deployment, name="x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs a deployment"):
         deploy()
 
