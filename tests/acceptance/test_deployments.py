@@ -1,15 +1,17 @@
 """Deployments made and served by real programs, and looked after by commands."""
 
+import os
 import signal
 from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
-from millstream import deployments, sessions
+from millstream import deployments, exceptions, sessions
 from millstream_shared import settings
 from tests.harness import commands
 from tests.harness.processes import Process, Processes
+from tests.harness.repositories import Repository
 from tests.harness.servers import RealServer
 
 SCRIPT = """
@@ -86,20 +88,55 @@ def test_a_script_makes_a_deployment_of_its_own_flow(shared: Processes) -> None:
 
 
 @pytest.mark.parametrize(
-    "serving", ["target_flow.serve('s', interval=3600, parameters={'x': 1})", "asyncio.run(aserve(described()))"]
+    ("serving", "times"),
+    [
+        ("target_flow.serve('s', interval=3600, parameters={'x': 1})", 2),
+        ("asyncio.run(aserve(target_flow.to_deployment('s', interval=3600, parameters={'x': 1})))", 1),
+    ],
 )
-def test_serving_pauses_the_schedules_at_the_end(shared: Processes, serving: str) -> None:
+def test_serving_pauses_the_schedules_at_the_end(shared: Processes, serving: str, times: int) -> None:
     """By Ctrl-C; while it serves they fire, and its runs come to it alone. Serving again lets them fire again."""
-    described = "described = lambda: target_flow.to_deployment('s', interval=3600, parameters={'x': 1})\n"
-    for revision in (1, 3):
-        server = program(shared, described + serving)
+    for before in range(times):
+        server = program(shared, serving)
         server.says("worker started")
         record = deployments.read("target-flow/s")
-        assert (record.paused, record.queue, record.revision) == (False, "served:target-flow/s", revision)
+        assert (record.paused, record.queue, record.revision) == (False, "served:target-flow/s", 2 * before + 1)
         assert "served:target-flow/s" in server.output
         server.interrupt()
         server.wait()
         assert deployments.read("target-flow/s").paused
+
+
+def test_runs_of_a_served_deployment_come_to_who_serves_it(shared: Processes) -> None:
+    """By whomever they are triggered; parameters from outside become what the flow takes."""
+    server = program(shared, "target_flow.serve('s', limit=2)")
+    server.says("worker started")
+    run = deployments.run_deployment("target-flow/s", parameters={"x": "4"})
+    assert run.state.result() == 8
+    assert "target-flow" in server.output
+    with pytest.raises(exceptions.ParameterBindError, match="y: no such parameter"):
+        deployments.run_deployment("target-flow/s", parameters={"x": 4, "y": 5})
+    server.interrupt()
+    server.succeed()
+
+
+def test_a_worker_runs_what_lies_in_a_repository(shared: Processes) -> None:
+    """As it is when the run begins: nothing is deployed again, and no worker is started anew."""
+    repository = Repository(shared.folder)
+    repository.push(1)
+    shared.python(
+        "from millstream import flow\n"
+        f"flow.from_source({repository.url!r}, 'flows/answers.py:answer').deploy('d', queue='git')"
+    ).succeed()
+    worker = shared.cli("worker", "start", "-q", "git", "--processes", "1")
+    assert deployments.run_deployment("answer/d").state.result() == 1
+    repository.push(2)
+    assert deployments.run_deployment("answer/d").state.result() == 2
+    os.rename(repository.url, repository.url + ".away")
+    failed = deployments.run_deployment("answer/d").state
+    assert isinstance(failed.result(raise_on_failure=False), exceptions.SourceUnavailable)
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
 
 
 def test_schedules_can_go_on_when_nobody_serves(shared: Processes) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from millstream import deploy, deployments, exceptions, flow, flows, task
+from millstream import deploy, deployments, exceptions, flow, flows, runtime, task
 from millstream.deployments import Deployment
 from millstream.schedules import Cron, Interval
 from millstream.task_runners import QueueTaskRunner
@@ -43,6 +43,11 @@ def make_deployment(parameters: dict[str, Any]) -> UUID:
 @flow(task_runner=QueueTaskRunner())
 def make_elsewhere() -> UUID:
     return make_deployment.submit({"table": "t"}).result()
+
+
+@flow
+def gather(first: int, *rest: int, last: str = "end", **more: int) -> tuple[Any, ...]:
+    return first, rest, last, more, runtime.flow_run.parameters
 
 
 @pytest.fixture(autouse=True)
@@ -168,6 +173,16 @@ def test_parameters_are_kept_as_what_the_flow_takes() -> None:
     free = clean.to_deployment("nightly", parameters={"days": "3", "other": 1}, enforce_parameter_schema=False)
     assert free.record.parameters == {"days": "3", "other": 1}
     assert anything.to_deployment("nightly", parameters={"whatever": 1}).record.parameters == {"whatever": 1}
+
+
+def test_a_run_is_given_its_parameters_by_name() -> None:
+    """Its own before those of the deployment, those before the defaults; other names go to a flow that takes them."""
+    gather.deploy("x", parameters={"first": 1, "third": 3})
+    first, rest, last, more, parameters = deployments.run_deployment(
+        "gather/x", parameters={"rest": ["2"], "first": "0", "fourth": 4}
+    ).state.result()
+    assert (first, rest, last, more) == (0, (2,), "end", {"third": 3, "fourth": 4})
+    assert parameters == {"first": 0, "rest": (2,), "last": "end", "more": {"third": 3, "fourth": 4}}
 
 
 def test_schedules_are_given_in_one_way() -> None:
