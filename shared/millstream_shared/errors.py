@@ -39,6 +39,7 @@
        |- RedisUnavailable            the server does not answer
        |- StorageUnavailable          results cannot be written to their storage, or read from it
        |- SourceUnavailable           code cannot be fetched from where it is kept
+       |- UnreadableDeployment        a deployment was written by another version
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
@@ -309,6 +310,17 @@ class SourceUnavailable(ServiceError):
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
         super().__init__(f"The code at {address} cannot be fetched: {reason}")
+
+
+class UnreadableDeployment(ServiceError):
+    """A deployment was written by another version, in a way that this one does not know. `name` is its full name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"The deployment {name!r} cannot be read ({reason}): use the version of millstream that has written it, or "
+            "deploy it again."
+        )
 
 
 class NoWorker(ServiceError):
