@@ -17,6 +17,7 @@
     |  |- DeploymentFileError         a file of deployments says what cannot be
     |  |- ObjectNotFound              there is nothing of that name
     |  |- ObjectAlreadyExists         there is something of that name
+    |  |- StillRunning                a run that has not ended is to be executed again
     |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
     |  |- SerializationError          (TypeError) a value that its serializer cannot write or read
@@ -38,6 +39,7 @@
        |- RedisUnavailable            the server does not answer
        |- StorageUnavailable          results cannot be written to their storage, or read from it
        |- SourceUnavailable           code cannot be fetched from where it is kept
+       |- UnreadableDeployment        a deployment was written by another version
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
@@ -308,6 +310,17 @@ class SourceUnavailable(ServiceError):
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
         super().__init__(f"The code at {address} cannot be fetched: {reason}")
+
+
+class UnreadableDeployment(ServiceError):
+    """A deployment was written by another version, in a way that this one does not know. `name` is its full name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"The deployment {name!r} cannot be read ({reason}): use the version of millstream that has written it, or "
+            "deploy it again."
+        )
 
 
 class NoWorker(ServiceError):

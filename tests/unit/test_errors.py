@@ -22,6 +22,7 @@ MADE = [
     errors.ScriptError("flows.py", "Traceback"),
     errors.DeploymentFileError(["millstream.yaml:3: name: is missing"]),
     errors.SourceUnavailable("https://here/code.git", "refused"),
+    errors.UnreadableDeployment("flow/nightly", "no"),
     errors.NoWorker("slow"),
     errors.LeaseLost("ab"),
     errors.TerminationSignal(15),
