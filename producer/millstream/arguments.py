@@ -33,6 +33,11 @@ class Encoded(NamedTuple):
     upstream: list[str]
     is_elsewhere: bool = False
 
+    @property
+    def identity(self) -> bytes:
+        """Bytes that are equal for equal arguments, as far as pickling makes them so."""
+        return Reference.decode(self.body).digest if self.is_elsewhere else self.body
+
 
 def encode(task_name: str, parameters: dict[str, Any], wait_for: Sequence[Any]) -> tuple[bytes, list[str]]:
     """The arguments as bytes, and the ids of the runs that must end before they can be used.

@@ -1,6 +1,7 @@
 """Deployments as programs make them: `flow.deploy(...)`, `serve(...)`, `Deployment.build_from_flow(...).apply()`."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
@@ -10,8 +11,9 @@ from millstream import deployment_options, serving, sessions
 from millstream.deployment_options import DeploymentKeywords
 from millstream.git_sources import GitRepository
 from millstream.utilities import asyncutils
-from millstream_shared import deployments, states
+from millstream_shared import deployments, errors, states
 from millstream_shared.deployments import DeploymentRecord, Deployments
+from millstream_shared.settings import get_settings
 
 if TYPE_CHECKING:
     from millstream.flows import Flow
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 _SERVED: Final = "served:"
+_logger: Final = logging.getLogger("millstream.deployments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +134,11 @@ def serve(*given: Deployment, limit: int | None = None, pause_on_shutdown: bool 
     served = _served(given)
     options = _options(served, limit)
     serving.find_server()
-    names = _register(served)
     try:
+        _write(served)
         serving.run(options)
     finally:
-        _pause_served(names, pause_on_shutdown)
+        _pause(served if pause_on_shutdown else [])
 
 
 async def aserve(*given: Deployment, limit: int | None = None, pause_on_shutdown: bool = True) -> None:
@@ -143,12 +146,12 @@ async def aserve(*given: Deployment, limit: int | None = None, pause_on_shutdown
     served = _served(given)
     options = _options(served, limit)
     await asyncio.to_thread(serving.find_server)
-    names = await asyncio.to_thread(_register, served)
     try:
+        await asyncio.to_thread(_write, served)
         await serving.arun(options)
     finally:
         # In this thread: a loop that is being cancelled may not wait for another one.
-        _pause_served(names, pause_on_shutdown)
+        _pause(served if pause_on_shutdown else [])
 
 
 def _served(given: Sequence[Any]) -> list[Deployment]:
@@ -170,16 +173,25 @@ def _options(served: Sequence[Deployment], limit: Any) -> list[str]:
     return options if limit is None else [*options, "--flows", str(limit)]
 
 
-def _register(served: Sequence[Deployment]) -> list[str]:
+def _write(served: Sequence[Deployment]) -> None:
     for each in served:
         each.write()
-    return [each.full_name for each in served if each.record.schedules and not each.record.paused]
 
 
-def _pause_served(names: Sequence[str], wanted: bool) -> None:
-    if wanted:
+def _pause(served: Sequence[Deployment]) -> None:
+    """Pause what has schedules. Who ends because the server is away does not wait for it to come back."""
+    names = [each.full_name for each in served if each.record.schedules]
+    if not names:
+        return
+    settings = get_settings()
+    store = sessions.open_store(settings, outage_seconds=settings.first_contact_seconds)
+    try:
         for name in names:
-            _store().set_paused(name, True)
+            Deployments(store).set_paused(name, True)
+    except errors.ServiceError as failure:
+        _logger.warning("The schedules of %s go on firing, though nobody serves them: %s", ", ".join(names), failure)
+    finally:
+        store.close()
 
 
 # --- those in the store -----------------------------------------------------------------------------------------------

@@ -4,11 +4,22 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
-from millstream import dependencies, flow_deployments, flow_engine, functions, names, runs, task_runners, validation
+from millstream import (
+    dependencies,
+    flow_deployments,
+    flow_engine,
+    functions,
+    names,
+    runs,
+    signatures,
+    task_runners,
+    validation,
+)
 from millstream.hooks import Hook
 from millstream.options import FlowKeywords, FlowOptions
 from millstream.runners.base import TaskRunner
 from millstream.signatures import Upstream
+from millstream.utilities.annotations import unmapped
 from millstream_shared import states
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State
@@ -27,6 +38,7 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
         name, description = functions.described(functions.checked(fn, "flow"))
         super().__init__(fn, FlowOptions.for_function(names.flow_name(name), description, given))
 
+    queue = functions.option["str | None"]()
     flow_run_name = functions.option["names.Template | None"]()
     should_validate_parameters = functions.option[bool]("validate_parameters")
     on_cancellation_hooks = functions.option[tuple[Hook, ...]]("on_cancellation")
@@ -123,6 +135,43 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
         state = flow_engine.run_flow(self.unbound, runs.new_flow_run(self, parameters), upstream)
         return state if return_state else states.value_of(state)
 
+    @signatures.submitting
+    def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        """Queue a run of the flow, for a worker, which executes it in a process of its own; gives a future at once.
+
+        Works in flows, in tasks and outside of both; in one it is a child of that run, which waits for it before it is
+        over. The run waits for futures in its arguments and in `wait_for`. With `return_state` this call waits, and
+        gives the final state. Raises ParameterBindError and ParameterTypeError for arguments that do not fit,
+        UnpicklableArgument for those that cannot be sent; what the function raises is in the future.
+        """
+        from millstream import flow_submission  # brings what only those need who submit
+
+        upstream = dependencies.as_sequence(wait_for)
+        (future,) = flow_submission.submit(self.unbound, [self.bind(args, kwargs)], upstream)
+        if not return_state:
+            return future
+        future.wait()
+        return future.state
+
+    @signatures.mapping
+    def map(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+        """Submit one run per element of the arguments that are iterable; the others go to every run as they are.
+
+        What is iterated over, and what is raised for it, is as in `Task.map`. Gives the futures in input order, or,
+        with `return_state`, waits and gives the states.
+        """
+        from millstream import flow_submission  # as above
+
+        given = self.parameters.bind_given((*self._bound, *args), kwargs)
+        if self._bound:
+            first = self.parameters.names[0]
+            given[first] = unmapped(given[first])
+        futures = flow_submission.map_over(self.unbound, given, dependencies.as_sequence(wait_for))
+        if not return_state:
+            return futures
+        futures.wait()
+        return [future.state for future in futures]
+
     async def _call_async(self, parameters: dict[str, Any], upstream: tuple[Any, ...], return_state: bool) -> Any:
         state = await flow_engine.run_flow_async(self.unbound, runs.new_flow_run(self, parameters), upstream)
         return state if return_state else states.value_of(state)
@@ -140,8 +189,8 @@ class _Decorator:
 
         Options, all with defaults:
 
-        `name` (the function's, with dashes), `description` (its docstring), `version` (free text); `task_runner`, an
-        instance or a class (as the settings say); `validate_parameters` (true); `flow_run_name`, a text with
+        `name` (the function's, with dashes), `description` (its docstring), `version` (free text); `queue` (the default
+        one), for runs that are submitted; `task_runner`, an instance or a class (as the settings say); `validate_parameters` (true); `flow_run_name`, a text with
         `{parameters}` in it or a function that gives one.
         `retries` (0), how often the whole function is called again when it failed, `retry_delay_seconds` (0) before it.
         `timeout_seconds` (none): a run that takes longer is interrupted and Failed, named `TimedOut`.

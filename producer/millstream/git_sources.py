@@ -98,14 +98,14 @@ def _fetch(source: GitSource, commit: str, folder: Path) -> None:
     """Make the folder; if several processes do at once, they all use that of the first."""
     building = Path(tempfile.mkdtemp(prefix="fetching-", dir=folder.parent))
     try:
-        _git(source, "init", "--quiet", str(building))
+        _git(source, "init", "--quiet", within=building)
         try:
-            _git(source, "-C", str(building), "fetch", "--quiet", "--depth", "1", "--", source.url, commit)
+            _git(source, "fetch", "--quiet", "--depth", "1", "--", source.url, commit, within=building)
         except errors.SourceUnavailable:
             # Some servers give single commits only if they are the latest of a branch.
             everything = ("+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
-            _git(source, "-C", str(building), "fetch", "--quiet", "--", source.url, *everything)
-        _git(source, "-C", str(building), "checkout", "--quiet", "--detach", commit)
+            _git(source, "fetch", "--quiet", "--", source.url, *everything, within=building)
+        _git(source, "checkout", "--quiet", "--detach", commit, within=building)
         try:
             building.rename(folder)
         except OSError:
@@ -125,10 +125,11 @@ def _remove_unused(of_source: Path) -> None:
             continue  # Another process did.
 
 
-def _git(source: GitSource, *words: str) -> str:
+def _git(source: GitSource, *words: str, within: Path | None = None) -> str:
     try:
         done = subprocess.run(
             ["git", *words],
+            cwd=within,
             capture_output=True,
             text=True,
             timeout=_SECONDS,

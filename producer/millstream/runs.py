@@ -56,11 +56,21 @@ class TaskRun(_Run):
 
 @dataclass(slots=True, eq=False)
 class FlowRun(_Run):
-    """One run of a flow."""
+    """One run of a flow.
+
+    `lease` is, for a queued one, who has claimed it and under which fencing token. One that `is_resumed` was executed
+    before, by a process that died: calls that it made then lead to the runs that were made for them. `due` is when it
+    is to begin, in unix seconds.
+    """
 
     flow_name: str
     flow_version: str | None = None
     parent_flow_run_id: str | None = None
+    deployment_id: str | None = None
+    queue: str | None = None
+    due: float | None = None
+    lease: tuple[str, int] | None = None
+    is_resumed: bool = False
 
 
 Run = TaskRun | FlowRun
@@ -87,11 +97,13 @@ def new_task_runs(task: "Task[..., Any]", batch: Sequence[Mapping[str, Any]]) ->
         )
 
 
-def new_flow_run(flow: "Flow[..., Any]", parameters: dict[str, Any]) -> FlowRun:
-    """A run of `flow`, child of the run that is going on here."""
+def new_flow_run(flow: "Flow[..., Any]", parameters: dict[str, Any], arguments: bytes = b"") -> FlowRun:
+    """A run of `flow`, child of the run that is going on here; `arguments`, if known as bytes, mark the call."""
     parent_flow_run_id, parent_task_run_id = context.parent_ids()
+    around = context.FlowRunContext.get()
+    call_ids = around.call_ids if around and not parent_task_run_id else None
     return FlowRun(
-        run_id=ids.new_flow_run_id(),
+        run_id=call_ids.of_flow(flow.name, arguments) if call_ids else ids.new_flow_run_id(),
         name=names.flow_run_name(),
         flow_name=flow.name,
         flow_version=flow.version,
@@ -99,6 +111,7 @@ def new_flow_run(flow: "Flow[..., Any]", parameters: dict[str, Any]) -> FlowRun:
         parent_flow_run_id=parent_flow_run_id,
         tags=context.current_tags(),
         parameters=parameters,
+        is_resumed=bool(call_ids and around and around.flow_run.is_resumed),
     )
 
 

@@ -129,23 +129,3 @@ def _reason(problem: jsonschema.ValidationError) -> str:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def bound(parameters: Parameters, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run of a function with `parameters` is given: `values` by name, and defaults for the others.
-
-    Names that the function does not have go into its `**kwargs`. Raises ParameterBindError if it has none, or if one
-    without a default is missing.
-    """
-    given = dict(values)
-    keyword, positional = parameters.variadic_keyword, parameters.variadic_positional
-    own = {name: given.pop(name) for name in parameters.names if name in given and name != keyword}
-    missing = [name for name in parameters.names if name not in {*own, *parameters.defaults, keyword, positional}]
-    if missing or (given and keyword is None):
-        reason = f"missing: {', '.join(missing)}" if missing else f"unknown: {', '.join(given)}"
-        raise errors.ParameterBindError.from_bind_failure(parameters.name, parameters.signature, reason)
-    if positional is not None:
-        own[positional] = tuple(own.get(positional, ()))
-    if keyword is not None:
-        own[keyword] = given
-    return {name: own[name] if name in own else parameters.defaults[name] for name in parameters.names}

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from millstream import recording
+from millstream_shared import keys, records
 from millstream_shared.queues import Queues
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
-from millstream_shared.unfinished import UnfinishedRuns
+from millstream_shared.unfinished import UnfinishedRun, UnfinishedRuns
 
 _MOST_AT_ONCE = 500
 
@@ -32,9 +33,10 @@ def withdraw_queue(store: Store, queue: str, why: str) -> int:
         # What comes up meanwhile, as it waited for a withdrawn run, is withdrawn in the next round.
         round_before = withdrawn
         for run_ids in _on_queue(store, queue):
-            found = UnfinishedRuns(store).look(run_ids)
-            ended = [_cancelled(run.run_id, run.sealed, why) for run in found.values() if run.queue == queue]
-            withdrawn += len(store.withdraw(ended))
+            runs = UnfinishedRuns(store).look(run_ids).values()
+            there = [run for run in runs if keys.without_flows(run.queue) == queue]
+            flow_runs = store.records([run.run_id for run in there if run.kind == "flow"])
+            withdrawn += len(store.withdraw([_ended(run, flow_runs.get(run.run_id), why) for run in there]))
         if withdrawn == round_before:
             return withdrawn
 
@@ -46,10 +48,19 @@ def _on_queue(store: Store, queue: str) -> Iterable[Sequence[str]]:
     return (waiting[at : at + _MOST_AT_ONCE] for at in range(0, len(waiting), _MOST_AT_ONCE))
 
 
+def _ended(run: UnfinishedRun, record: bytes | None, why: str) -> Record:
+    if record is None:
+        return _cancelled(run.run_id, run.sealed, why)
+    return _with_end(records.decode(run.run_id, record), why)
+
+
 def _cancelled(run_id: str, payload: bytes, why: str) -> Record:
-    queued = recording.record_of_queued(run_id, payload)
+    return _with_end(recording.record_of_queued(run_id, payload), why)
+
+
+def _with_end(before: Record, why: str) -> Record:
     return replace(
-        queued,
+        before,
         state_type=StateType.CANCELLED,
         state_name=StateType.CANCELLED.capitalize(),
         message=why,

@@ -160,6 +160,10 @@ class ObjectAlreadyExists(UsageError):
     """Something is to be made under a name that is taken."""
 
 
+class StillRunning(UsageError):
+    """A run that has not ended is to be executed again."""
+
+
 class ConcurrencySlotAcquisitionError(UsageError):
     """Slots of concurrency limits cannot be had, however long one waits, or were lost. `names` are the limits."""
 

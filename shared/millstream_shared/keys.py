@@ -31,6 +31,16 @@ def queue(name: str) -> str:
     return f"rq:queue:{name}"
 
 
+def flow_queue(name: str) -> str:
+    """The name of the queue for the flow runs of a queue: those which wait for a process are in nobody's way there."""
+    return f"{name}:flows"
+
+
+def without_flows(queue_name: str) -> str:
+    """The name of the queue to which a name belongs that `flow_queue` may have given."""
+    return queue_name.removesuffix(flow_queue(""))
+
+
 def scheduled(name: str) -> str:
     """RQ's registry of the queue's jobs that are to be executed later."""
     return f"rq:scheduled:{name}"
@@ -89,6 +99,19 @@ def parameters(flow_run_id: str) -> str:
 def subflows(run_id: str) -> str:
     """The flow runs that were begun within the flow run in the tree of `run_id`."""
     return f"ms:subflows:{tree_of(run_id)}"
+
+
+FLOW_RUNS = "ms:flow-runs"
+
+
+def flow_runs_of(facet: str, value: str) -> str:
+    """The ids of flow runs by when they were made: those of a `flow`, of a `deployment`, or in a `state`."""
+    return f"{FLOW_RUNS}:{facet}:{value}"
+
+
+def once(key: str) -> str:
+    """The run that was made for a key of which there may be one run only; `key` is a hash of that."""
+    return f"ms:once:{key}"
 
 
 def logs(run_id: str) -> str:

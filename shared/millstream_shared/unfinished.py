@@ -6,6 +6,7 @@ from typing import Any, Final, Literal, cast
 
 from millstream_shared import envelopes, ids
 from millstream_shared.envelopes import Header
+from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.links import Link
 from millstream_shared.queues import Queues
 from millstream_shared.workers import Workers, moment
@@ -23,10 +24,11 @@ class UnfinishedRun:
     waits for those that have not ended; `waits` counts those, and other runs that it was told to wait for. `tries`
     counts the tries that failed before it was postponed. `worker` is the last one that took it: it `is_held` by that
     one, whose lease lasts `lease_seconds`, while its status is `started`. Times are in seconds since the epoch.
-    `sealed` is its payload without arguments.
+    `queue` is, of a flow run, that of the flow runs of a queue. `sealed` is the payload without arguments.
     """
 
     run_id: str
+    kind: Literal["task", "flow"]
     status: Status
     queue: str
     name: str
@@ -92,18 +94,31 @@ def _chunks(run_ids: Sequence[str]) -> Iterable[Sequence[str]]:
 
 
 def _run(run_id: str, fields: Sequence[Any]) -> UnfinishedRun:
-    texts = [cast("bytes", field).decode(errors="replace") for field in fields[:11]]
-    status, queue, name, tags, awaits, waits, attempts, crashes, tries, worker, started_at = texts
-    sealed, is_held, lease = fields[11:]
-    header, created, upstream = _opened(sealed)
+    texts = [cast("bytes", field).decode(errors="replace") for field in fields[:12]]
+    status, queue, name, tags, awaits, waits, attempts, crashes, tries, worker, started_at, mode = texts
+    sealed, is_held, lease = fields[12:]
+    header, created, upstream = _opened(sealed, is_flow=mode == "f")
     return UnfinishedRun(
         run_id=run_id,
+        kind="flow" if mode == "f" else "task",
         status=cast("Status", status),
         queue=queue,
         name=name or run_id,
-        function_name=header.task_name if header else name,
-        flow_run_id=(header.flow_run_id or None) if header else None,
-        parent_run_id=header.parent_run_id if header else None,
+        function_name=name
+        if header is None
+        else header.flow_name
+        if isinstance(header, FlowHeader)
+        else header.task_name,
+        flow_run_id=None
+        if header is None
+        else header.parent_flow_run_id
+        if isinstance(header, FlowHeader)
+        else header.flow_run_id or None,
+        parent_run_id=None
+        if header is None
+        else header.parent_task_run_id
+        if isinstance(header, FlowHeader)
+        else header.parent_run_id,
         tags=header.tags if header else tuple(tags.split("\n")) if tags else (),
         awaits=awaits,
         waits=int(waits or 0),
@@ -120,10 +135,11 @@ def _run(run_id: str, fields: Sequence[Any]) -> UnfinishedRun:
     )
 
 
-def _opened(sealed: bytes) -> tuple[Header | None, float | None, tuple[str, ...]]:
+def _opened(sealed: bytes, *, is_flow: bool) -> tuple[Header | FlowHeader | None, float | None, tuple[str, ...]]:
     try:
         envelope = envelopes.open_unchecked(sealed)
-        return Header.decode(envelope.header), envelope.created, envelope.upstream
+        header = FlowHeader.decode(envelope.header) if is_flow else Header.decode(envelope.header)
+        return header, envelope.created, envelope.upstream
     except Exception:
         # Of another version, or damaged: whoever executes it says so.
         return None, None, ()

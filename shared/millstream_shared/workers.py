@@ -15,14 +15,16 @@ _CHANNEL: Final = "rq:pubsub:"
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A worker as it describes itself. Times are in seconds since the epoch, by the clock of its machine.
+    """A worker as it describes itself: it serves `queues`, and executes the flow runs of `flow_queues`.
 
-    `executing` is the number of runs that it holds. `lease_seconds` is how long it may be silent before those go to
-    others. What a stock worker of RQ does not say is empty, or None.
+    Times are in seconds since the epoch, by the clock of its machine. `executing` is the number of runs that it holds.
+    `lease_seconds` is how long it may be silent before those go to others. What a stock worker of RQ does not say is
+    empty, or None.
     """
 
     name: str
     queues: tuple[str, ...]
+    flow_queues: tuple[str, ...]
     state: str
     host: str
     pid: int | None
@@ -34,6 +36,11 @@ class Worker:
     python: str
     executing: int
     lease_seconds: float | None
+
+    def serves(self, queue: str) -> bool:
+        """Whether it takes runs from the queue of exactly this name, which may be that of the flow runs of a queue."""
+        name = keys.without_flows(queue)
+        return name in (self.queues if name == queue else self.flow_queues)
 
 
 class Workers:
@@ -99,9 +106,11 @@ class Workers:
 
 def _worker(name: str, fields: Mapping[str, str], executing: int, lease_seconds: float | None) -> Worker:
     ours = fields.get("millstream_version")
+    served = list(filter(None, fields.get("queues", "").split(",")))
     return Worker(
         name=name,
-        queues=tuple(filter(None, fields.get("queues", "").split(","))),
+        queues=tuple(name for name in served if name == keys.without_flows(name)),
+        flow_queues=tuple(keys.without_flows(name) for name in served if name != keys.without_flows(name)),
         state=fields.get("state", ""),
         host=fields.get("hostname", ""),
         pid=_number(fields.get("pid")),

@@ -63,9 +63,9 @@ def test_a_paused_queue_keeps_its_runs_until_it_is_resumed(
     script = running.python(PROGRAM, "3", "0")
     eventually(lambda: millstream_json(valkey.url, "queue", "ls")[0]["queued"] == 3)
     listed = millstream(valkey.url, "queue", "ls")
-    assert re.search(r"default +3 +0 +0 +1 .*paused", listed), listed
+    assert re.search(r"default +3 +0 +0 +0 +1 .*paused", listed), listed
     seen = millstream_json(valkey.url, "queue", "inspect", "default")
-    assert [run["task"] for run in seen["next"]] == ["work"] * 3
+    assert [run["function"] for run in seen["next"]] == ["work"] * 3
     assert seen["next"][0]["run_id"] in millstream(valkey.url, "queue", "inspect", "default", "--limit", "1")
     assert ledger.lines() == []
     assert "again" in millstream(valkey.url, "queue", "resume", "default")

@@ -132,7 +132,7 @@ def test_rq_lists_a_crashed_run_among_failed_jobs(server: Server, store: Store, 
     assert registry.get_job_ids() == [run.run_id]
     job = Job.fetch(run.run_id, connection=client)
     assert job.get_status() is JobStatus.FAILED
-    assert "crashed" in str(client.hget(keys.job(run.run_id), "exc_info"))
+    assert "did not complete" in str(client.hget(keys.job(run.run_id), "exc_info"))
     registry.requeue(run.run_id)
     assert claim(store, owner) == []
     assert registry.get_job_ids() == [run.run_id]
@@ -177,6 +177,11 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     )
     for build in (*of_runs, keys.logs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
         known.add(build(run_id).removesuffix(run_id))
+    known |= {
+        keys.FLOW_RUNS,
+        keys.once(""),
+        *(keys.flow_runs_of(facet, "") for facet in ("flow", "deployment", "state")),
+    }
     known |= {key(run_id).removesuffix(ids.tree_of(run_id)) for key in (keys.runs, keys.logged, keys.subflows)}
     assert set(re.findall(r"'((?:rq|ms):[^']*)'", text)) == known
 

@@ -216,7 +216,7 @@ def test_further_names_go_to_a_flow_that_takes_them() -> None:
 
     schema = schemas.of_flow(loose)
     values = schemas.checked(schema, {"first": "1", "rest": ["4"], "extra": "5"}, flow_name="loose")
-    assert schemas.bound(loose.parameters, values) == {
+    assert loose.parameters.bind_names(values) == {
         "first": 1,
         "second": 2,
         "rest": (4,),
@@ -230,8 +230,8 @@ def test_further_names_go_to_a_flow_that_takes_them() -> None:
 def test_values_are_bound_only_where_they_fit() -> None:
     """For deployments whose parameters are not checked against the schema."""
     taker = declared(int)
-    assert schemas.bound(taker.parameters, {"it": "5"}) == {"it": "5"}
+    assert taker.parameters.bind_names({"it": "5"}) == {"it": "5"}
     with pytest.raises(exceptions.ParameterBindError, match="missing: it"):
-        schemas.bound(taker.parameters, {})
+        taker.parameters.bind_names({})
     with pytest.raises(exceptions.ParameterBindError, match="unknown: that"):
-        schemas.bound(taker.parameters, {"it": 1, "that": 2})
+        taker.parameters.bind_names({"it": 1, "that": 2})

@@ -8,6 +8,7 @@ import click
 from millstream_worker.command_groups import WorkerGroup
 
 _DEFAULT_THREADS = 16
+_DEFAULT_FLOWS = 10
 
 
 @click.group(cls=WorkerGroup)
@@ -33,6 +34,13 @@ def worker() -> None:
     show_default=True,
     help="Sync tasks at a time in each process; async tasks take no thread.",
 )
+@click.option(
+    "--flows",
+    type=click.IntRange(min=0),
+    default=_DEFAULT_FLOWS,
+    show_default=True,
+    help="Queued flow runs at a time, each in a process of its own; one that only waits for others is not counted.",
+)
 @click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option(
     "--grace",
@@ -48,6 +56,7 @@ def start(
     queues: tuple[str, ...],
     processes: int | None,
     threads: int,
+    flows: int,
     burst: bool,
     grace: float,
     lifeline: int | None,
@@ -68,6 +77,8 @@ def start(
     if os.getcwd() not in sys.path:
         # Tasks are found where the worker is started, as with `rq worker`.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+        # The processes of flow runs have the path of this one.
+        sys.path.insert(0, os.getcwd())
     crew = Crew(processes or os.cpu_count() or 1, threads)
     try:
         settings = get_settings()
@@ -81,5 +92,5 @@ def start(
     except errors.MillstreamError as problem:
         crew.kill()
         raise click.ClickException(str(problem)) from problem
-    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most)
+    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most, flows)
     sys.exit(Worker(store, options, crew).run())

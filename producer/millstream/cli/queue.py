@@ -7,7 +7,7 @@ from millstream.cli import tables
 from millstream_shared.queues import Queue
 from millstream_shared.unfinished import UnfinishedRun
 
-_HEADS = ("name", "queued", "postponed", "failed", "workers", "waiting for", "")
+_HEADS = ("name", "queued", "flow runs", "postponed", "failed", "workers", "waiting for", "")
 
 
 @click.group()
@@ -78,7 +78,7 @@ def purge(name: str, yes: bool) -> None:
 
 def _row(found: Queue) -> tuple[str, ...]:
     waits = tables.duration_since(found.oldest)
-    counts = (found.queued, found.postponed, found.failed, found.workers)
+    counts = (found.queued, found.flow_runs, found.postponed, found.failed, found.workers)
     return found.name, *map(str, counts), waits, "paused" if found.paused else ""
 
 
@@ -86,7 +86,8 @@ def _described(run: UnfinishedRun) -> dict[str, object]:
     return {
         "run_id": run.run_id,
         "name": run.name,
-        "task": run.function_name,
+        "kind": run.kind,
+        "function": run.function_name,
         "flow_run_id": run.flow_run_id,
         "tags": run.tags,
         "created": run.created,
