@@ -123,7 +123,7 @@ class Scheduler:
         for time in to_fire(entry.schedule, _moment(due.at), now):
             self._fire_one(entry, time)
         following = next_after(entry.schedule, now)
-        self._scheduling.advance(due, None if following is None else _milliseconds(following))
+        self._scheduling.advance(self.owner, due, None if following is None else _milliseconds(following))
 
     def _fire_one(self, entry: _Entry, time: datetime) -> None:
         about = {"deployment": entry.deployment.full_name, "schedule": entry.schedule.slug, "time": time.isoformat()}
