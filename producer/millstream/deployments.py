@@ -10,6 +10,7 @@ from uuid import UUID
 from millstream import deployment_options, serving, sessions
 from millstream.deployment_options import DeploymentKeywords
 from millstream.git_sources import GitRepository
+from millstream.triggering import arun_deployment, run_deployment
 from millstream.utilities import asyncutils
 from millstream_shared import deployments, errors, states
 from millstream_shared.deployments import DeploymentRecord, Deployments
@@ -24,6 +25,7 @@ __all__ = [
     "DeploymentRecord",
     "GitRepository",
     "adeploy",
+    "arun_deployment",
     "aserve",
     "delete",
     "deploy",
@@ -31,6 +33,7 @@ __all__ = [
     "read",
     "read_all",
     "resume",
+    "run_deployment",
     "serve",
 ]
 

@@ -190,8 +190,8 @@ class _Decorator:
         Options, all with defaults:
 
         `name` (the function's, with dashes), `description` (its docstring), `version` (free text); `queue` (the default
-        one), for runs that are submitted; `task_runner`, an instance or a class (as the settings say); `validate_parameters` (true); `flow_run_name`, a text with
-        `{parameters}` in it or a function that gives one.
+        one), for runs that are submitted; `task_runner`, an instance or a class (as the settings say);
+        `validate_parameters` (true); `flow_run_name`, a text with `{parameters}` in it or a function that gives one.
         `retries` (0), how often the whole function is called again when it failed, `retry_delay_seconds` (0) before it.
         `timeout_seconds` (none): a run that takes longer is interrupted and Failed, named `TimedOut`.
         `log_prints` (as around it): what the flow and its tasks print goes to their logs.

@@ -188,7 +188,13 @@ def record_of_flow(run: Any, state: State[Any]) -> bytes:
 
 
 def _details(run: Any) -> dict[str, Any] | None:
-    known = {"deployment": run.deployment_id, "queue": run.queue, "version": run.flow_version, "due": run.due}
+    known = {
+        "deployment": run.deployment_id,
+        "queue": run.queue,
+        "version": run.flow_version,
+        "due": run.due,
+        "parameters": run.given,
+    }
     return {name: value for name, value in known.items() if value is not None} or None
 
 

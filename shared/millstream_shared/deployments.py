@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from millstream_shared import errors, ids, keys
+from millstream_shared.limits import Limits
 from millstream_shared.schedules import ScheduleRecord
 from millstream_shared.store import Store
 
@@ -67,6 +68,11 @@ class DeploymentRecord(BaseModel):
         """`flow/deployment`, by which it is triggered."""
         return f"{self.flow_name}/{self.name}"
 
+    @property
+    def limit_tag(self) -> str:
+        """The tag that its runs have for the limit on how many are executed at once."""
+        return f"deployment:{self.id}"
+
 
 class Deployments:
     """The deployments of one store, each under its full name, which it keeps for good."""
@@ -80,7 +86,16 @@ class Deployments:
         One that is replaced keeps its id, and when it was made; with `keeps_paused`, also whether it is paused.
         """
         paused = "" if keeps_paused else _flag(record.paused)
-        return self._write(record, paused, "any")
+        written = self._write(record, paused, "any")
+        self._limit(written)
+        return written
+
+    def _limit(self, record: DeploymentRecord) -> None:
+        limits, name = Limits(self._store.script), f"tag:{record.limit_tag}"
+        if record.concurrency_limit is None:
+            limits.delete(name)
+        else:
+            limits.write(name, "any", limit=record.concurrency_limit)
 
     def change(self, name: str, change: Callable[[DeploymentRecord], DeploymentRecord]) -> DeploymentRecord | None:
         """Keep what `change` makes of the record, which it is called with again if another was faster; None: no such.
@@ -116,6 +131,7 @@ class Deployments:
         record = self.read(name)
         if record is not None:
             self._store.script("deployment_delete", record.full_name, record.id)
+            Limits(self._store.script).delete(f"tag:{record.limit_tag}")
             self._store.script("schedules_forget", f"{record.id}/")
         return record
 

@@ -181,6 +181,10 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     known |= {
         keys.FLOW_RUNS,
         keys.once(""),
+        keys.DEPLOYMENTS,
+        keys.DEPLOYMENT_IDS,
+        keys.SCHEDULES,
+        keys.SCHEDULER,
         *(keys.flow_runs_of(facet, "") for facet in ("flow", "deployment", "state")),
     }
     known |= {key(run_id).removesuffix(ids.tree_of(run_id)) for key in (keys.runs, keys.logged, keys.subflows)}

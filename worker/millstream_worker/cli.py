@@ -92,5 +92,5 @@ def start(
     except errors.MillstreamError as problem:
         crew.kill()
         raise click.ClickException(str(problem)) from problem
-    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most, flows)
+    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most, flows, kind == "worker")
     sys.exit(Worker(store, options, crew).run())

@@ -51,7 +51,9 @@ def _opened(claim: Claim, run: FlowRun) -> tuple[FlowHeader, Envelope]:
 def _read_parameters(header: FlowHeader, envelope: Envelope, run: FlowRun) -> Any:
     """Set the run's parameters; gives what else it waits for."""
     if header.is_data:
-        run.parameters = json.loads(arguments.fetched(envelope).body)
+        body = arguments.fetched(envelope).body
+        run.parameters = json.loads(body)
+        run.given = body.decode() if not envelope.is_elsewhere else None
         return ()
     upstream = sessions.current().store.records(envelope.upstream) if envelope.upstream else {}
     run.parameters, wait_for = arguments.decode(envelope, upstream)

@@ -4,10 +4,12 @@ import hashlib
 from collections import OrderedDict
 from typing import Any, cast
 
-from millstream import sessions
+from millstream import flow_sources, sessions
+from millstream.flow_sources import Place
 from millstream.flows import Flow
 from millstream.tasks import Task
 from millstream_shared import entrypoints, errors, values
+from millstream_shared.deployments import GitSource
 from millstream_shared.flow_headers import FlowHeader
 
 _KEPT = 200
@@ -23,7 +25,11 @@ def load_task(function: str) -> Task[..., Any]:
 
 
 def load_flow(header: FlowHeader) -> Flow[..., Any]:
-    """The flow that a payload names. Raises FunctionUnavailable, with the reason."""
+    """The flow that a payload names. Raises FunctionUnavailable, with the reason; for the flow of a deployment, or of a
+    file, what `flow_sources.load_place` raises."""
+    if header.folder or header.source or header.deployment_id or ".py:" in header.function:
+        source = GitSource.model_validate_json(header.source) if header.source else None
+        return flow_sources.load_place(Place(header.function, header.folder, source))
     loaded = _load(header.function)
     if not isinstance(loaded, Flow):
         raise errors.FunctionUnavailable(

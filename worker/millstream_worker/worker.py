@@ -24,6 +24,7 @@ from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.flow_processes import FlowProcess, FlowProcesses
 from millstream_worker.paces import Pace
 from millstream_worker.rq_worker import RegisteredWorker
+from millstream_worker.schedules import Schedules
 from millstream_worker.sweeping import Sweeper
 
 _BELL_SECONDS = 1.0
@@ -37,7 +38,8 @@ class Options:
 
     `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once. `most` is how many runs it
     executes at once, not counting those that lend their thread while they wait (None: as many as its crew takes).
-    `flows` is how many queued flow runs it executes at once, not counting those that only wait.
+    `flows` is how many queued flow runs it executes at once, not counting those that only wait. With `fires_schedules`
+    it is one of those that fire the schedules of deployments.
     """
 
     queues: tuple[str, ...]
@@ -46,6 +48,7 @@ class Options:
     lifeline: int | None = None
     most: int | None = None
     flows: int = 0
+    fires_schedules: bool = False
 
 
 class StopAtOnce(BaseException):
@@ -72,6 +75,7 @@ class Worker:
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
         self._rq: RegisteredWorker | None = None
+        self._schedules = Schedules(store, self._name) if options.fires_schedules else None
         self._may_have_work = True
         self._is_suspended = False
         self._stopping_since: float | None = None
@@ -137,11 +141,15 @@ class Worker:
             self._pace.stalled()
         if now >= self._duties_at:
             self._do_duties()
+        if self._schedules and self._stopping_since is None and self._crew.is_ready:
+            self._schedules.tend_if_due()
 
     def _patience(self) -> float:
         """How long there is nothing to do but listen."""
         now = time.monotonic()
         until = min(self._duties_at, self._due_at, self._crew.next_deadline)
+        if self._schedules and self._stopping_since is None and self._crew.is_ready:
+            until = min(until, self._schedules.due_at)
         if self._crew.has_surplus:
             until = min(until, now + 0.1)
         if self._stopping_since is not None:
@@ -178,6 +186,8 @@ class Worker:
             self._bell.reset()
             self._store.give_up_soon()
             self._store.release(self._name, unfinished)
+            if self._schedules:
+                self._schedules.end()
             if self._rq:
                 self._rq.unregister()
             self._store.end_lease(self._name)
@@ -355,6 +365,8 @@ class Worker:
             self._rq.unregister()
         self._name = ids.new_owner_id(self._name.partition("-")[0])
         self._crew.start(self._name)
+        if self._schedules:
+            self._schedules.owner = self._name
         self._register()
         self._may_have_work = True
 

@@ -1,5 +1,5 @@
 -- Queues flow runs, each with its first record. Those whose time has not come wait in RQ's registry of scheduled jobs.
--- ARGV: inbox to tell, RQ's job data, '1' if they may have been sent before, retention in seconds, then for each run: queue,
+-- ARGV: inbox to tell or '', RQ's job data, '1' if they may have been sent before, retention in seconds, then for each run: queue,
 --       id, name, payload, the ids of its upstream runs joined together, record, facets (see common.lua), when it is due in
 --       ms or '', the flow run around it or '', what becomes of it if its process dies ('resume' or ''), the tag that limits
 --       it or '', what becomes of it where that has no slot ('cancel' or ''), '' or the key of which there may be one run only
@@ -12,11 +12,12 @@ for i = 5, #ARGV, 13 do
   local first = key ~= '' and redis.call('GET', lock)
   if first then
     id = first
-    follow(id, inbox, told)
+    if inbox ~= '' then follow(id, inbox, told) end
   elseif again ~= '1' or not follow(id, inbox, told) then
     local job = 'rq:job:' .. id
     redis.call('HSET', job, 'data', data, 'origin', queue, 'description', name, 'timeout', '-1', 'result_ttl', '0',
-      'payload', payload, 'mode', 'f', 'reply', inbox, 'status', 'queued')
+      'payload', payload, 'mode', 'f', 'status', 'queued')
+    if inbox ~= '' then redis.call('HSET', job, 'reply', inbox) end
     if on_crash ~= '' then redis.call('HSET', job, 'on_crash', on_crash) end
     if tag ~= '' then redis.call('HSET', job, 'tags', tag, 'collision', collision) end
     list_flow_run(id, false, record, facets, keep)
