@@ -74,9 +74,13 @@ class Scheduling:
                 return False
         return all(self._link.script("schedules_enter", owner, 0, *some) for some in _batches(list(gone)))
 
-    def advance(self, due: Due, following: int | None) -> bool:
-        """Go on to the time after the one that was fired, None if there is none; False if that was done already."""
-        return bool(self._link.script("schedules_advance", due.entry, due.at, "" if following is None else following))
+    def advance(self, owner: str, due: Due, following: int | None) -> bool:
+        """Go on to the time after the one that was fired, None if there is none.
+
+        False if that was done already, or if this owner is not the one who fires schedules.
+        """
+        then = "" if following is None else following
+        return bool(self._link.script("schedules_advance", owner, due.entry, due.at, then))
 
     def entries(self) -> dict[str, int]:
         """All entries, with their times in ms, the first one first."""

@@ -3,6 +3,8 @@
 import itertools
 import json
 import random
+import signal
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -105,17 +107,38 @@ def test_another_process_takes_over_soon_after_a_lease_has_run_out(
     # The other one has had its turn, and knows that it has to wait.
     eventually(lambda: len(lines(ledger, "interval")) > 2, 20)
     first.kill()
-    killed = datetime.now().timestamp()
+    killed = time.time()
     eventually(lambda: lines(ledger, "interval")[-1]["pid"] != first.pid, 20)
     others = [float(line["at"]) for line in lines(ledger, "interval") if line["pid"] != first.pid]
     assert others[0] - killed < 6
+
+
+def test_a_process_that_slept_through_its_lease_does_no_harm(running: Processes, ledger: Path, store: Store) -> None:
+    """Another one fires meanwhile; woken up, it fires nothing again, and leaves it to that one."""
+    Deployments(store).write(
+        DeploymentRecord(flow_name="etl", name="x", entrypoint="etl:etl", schedules=collect(interval=1))
+    )
+    processes = [running.python(PROGRAM, "1") for _ in range(2)]
+    eventually(lambda: len(lines(ledger, "interval")) > 2, 20)
+    sleeper = leader(store, processes)
+    sleeper.send(signal.SIGSTOP)
+    eventually(lambda: lines(ledger, "interval")[-1]["pid"] != sleeper.pid, 20)
+    sleeper.send(signal.SIGCONT)
+    woken = time.time()
+    eventually(lambda: datetime.fromisoformat(lines(ledger, "interval")[-1]["time"]).timestamp() > woken + 1, 20)
+    seen = lines(ledger, "interval")
+    assert seen[-1]["pid"] != sleeper.pid
+    # At the most what it was about to fire when it fell asleep.
+    assert len(seen) - len({line["key"] for line in seen}) <= 2
+    times = sorted({datetime.fromisoformat(line["time"]) for line in seen})
+    assert {later - earlier for earlier, later in itertools.pairwise(times)} == {timedelta(seconds=1)}
 
 
 def test_a_schedule_that_is_new_is_seen_within_a_second_or_two(running: Processes, ledger: Path, store: Store) -> None:
     """Nobody has to be told: who fires schedules looks whether deployments have changed."""
     process = running.python(PROGRAM, "10")
     assert leader(store, [process]) is process
-    begun = datetime.now().timestamp()
+    begun = time.time()
     Deployments(store).write(
         DeploymentRecord(flow_name="etl", name="x", entrypoint="etl:etl", schedules=collect(interval=1))
     )

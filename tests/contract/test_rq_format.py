@@ -177,6 +177,7 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     )
     for build in (*of_runs, keys.logs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
         known.add(build(run_id).removesuffix(run_id))
+    known |= {keys.DEPLOYMENTS, keys.DEPLOYMENT_IDS, keys.SCHEDULES, keys.SCHEDULER}
     known |= {
         keys.FLOW_RUNS,
         keys.once(""),

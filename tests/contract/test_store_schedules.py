@@ -304,10 +304,11 @@ def test_who_is_not_the_leader_enters_nothing_and_fires_nothing_twice(store: Sto
     assert 50 < refused.seconds <= 60
     assert not scheduling.enter("b", {"z": 1}, gone=["y"])
     assert scheduling.entries() == {"x": 900, "y": 2000}
-    assert scheduling.advance(Due("x", 900), 1900)
-    assert not scheduling.advance(Due("x", 900), 1800)
+    assert scheduling.advance("a", Due("x", 900), 1900)
+    assert not scheduling.advance("a", Due("x", 900), 1800)
+    assert not scheduling.advance("b", Due("x", 1900), 1950)
     assert scheduling.entries() == {"x": 1900, "y": 2000}
-    assert scheduling.advance(Due("y", 2000), None)
+    assert scheduling.advance("a", Due("y", 2000), None)
     assert scheduling.enter("a", {"x": 5}, gone=["y"])
     assert scheduling.entries() == {"x": 1900}
     scheduling.resign("b")

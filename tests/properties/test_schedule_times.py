@@ -134,7 +134,7 @@ def rule_texts() -> st.SearchStrategy[str]:
         ";BYMONTH=2,7",
         ";BYMONTHDAY=-1",
         ";BYDAY=MO,SU",
-        ";BYHOUR=3,15",
+        ";BYHOUR=3,4,5,6,7,8,9",
         ";BYDAY=MO,TU;BYSETPOS=-1",
         ";COUNT=40",
     ]

@@ -43,7 +43,9 @@ class Scheduler:
 
     `fire` may be called again for a time that it was called for, by this or another worker, always with the same key:
     it has to make one run of that. What it raises is logged, and the time is over; only a ServiceError is passed on,
-    and the time comes again. `clock` gives the unix seconds that count (default: the server's clock).
+    and the time comes again. `lease_seconds` is how long it may be silent before another worker fires instead: by
+    default 10, or the lease of workers if that is shorter. `clock` gives the unix seconds that count, by default the
+    server's.
     """
 
     def __init__(
@@ -52,14 +54,14 @@ class Scheduler:
         owner: str,
         fire: Fire,
         *,
-        lease_seconds: float = LEASE_SECONDS,
+        lease_seconds: float | None = None,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.owner = owner
         self._deployments = Deployments(store)
         self._scheduling = Scheduling(store)
         self._fire = fire
-        self._lease_seconds = lease_seconds
+        self._lease_seconds = lease_seconds or min(LEASE_SECONDS, store.settings.lease_seconds)
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._changes: int | None = None
@@ -123,7 +125,7 @@ class Scheduler:
         for time in to_fire(entry.schedule, _moment(due.at), now):
             self._fire_one(entry, time)
         following = next_after(entry.schedule, now)
-        self._scheduling.advance(due, None if following is None else _milliseconds(following))
+        self._scheduling.advance(self.owner, due, None if following is None else _milliseconds(following))
 
     def _fire_one(self, entry: _Entry, time: datetime) -> None:
         about = {"deployment": entry.deployment.full_name, "schedule": entry.schedule.slug, "time": time.isoformat()}
