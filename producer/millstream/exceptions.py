@@ -1,6 +1,7 @@
 """The errors of millstream, as programs import them."""
 
 from millstream_shared.errors import (
+    BackendFull,
     CancelledRun,
     ConcurrencySlotAcquisitionError,
     ConfigurationError,
@@ -40,6 +41,7 @@ from millstream_shared.errors import (
 )
 
 __all__ = [
+    "BackendFull",
     "CancelledRun",
     "ConcurrencySlotAcquisitionError",
     "ConfigurationError",

@@ -32,6 +32,7 @@
     |  `- FunctionUnavailable         its function cannot be imported where it should run
     `- ServiceError                   something outside of the program is missing
        |- RedisUnavailable            the server does not answer
+       |- BackendFull                 the server takes nothing new: its memory or its disk is full
        |- StorageUnavailable          results cannot be written to their storage, or read from it
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
@@ -255,6 +256,20 @@ class RedisUnavailable(ServiceError):
         super().__init__(
             f"No answer from Redis at {url}{f' ({reason})' if reason else ''}: start it, or set "
             "MILLSTREAM_REDIS_URL to where it is; without that variable a private server is used."
+        )
+
+
+class BackendFull(ServiceError):
+    """The server takes nothing new. `url` is its address, without a password; `reason` is what it said.
+
+    Nothing of the call was done. Runs that are queued or executed go on, and make room by ending.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"Redis at {url} is full ({reason}): wait for workers to end what is queued, start more of them, or give "
+            "it more memory (`maxmemory`) or disk."
         )
 
 

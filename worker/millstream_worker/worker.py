@@ -69,7 +69,7 @@ class Worker:
         self._sweeper = Sweeper(store.settings)
         self._rq: RegisteredWorker | None = None
         self._may_have_work = True
-        self._is_suspended = False
+        self._is_suspended = self._is_unheard = False
         self._stopping_since: float | None = None
         self._claim_at = self._duties_at = self._listen_at = 0.0
         self._due_at = math.inf
@@ -269,10 +269,12 @@ class Worker:
         """Before anybody hears that the runs have ended: who then asks for their lines finds all of them."""
         try:
             self._logs.write(lines)
+        except errors.BackendFull as full:
+            # The first thing that a full server does without.
+            worker_logging.warning("lines of runs are not kept", runs=len(lines), reason=str(full))
         except errors.ServiceError:
             raise
         except Exception as refused:
-            # As of a server that has no room left: nothing to end a worker for.
             worker_logging.error("lines of runs are not kept", runs=len(lines), reason=str(refused))
 
     # -- duties, every few seconds
@@ -295,9 +297,12 @@ class Worker:
             self._rq.beat(busy=not self._crew.is_idle, tally=self._pace.take_tally())
             self._rq.maintain()
             suspended = self._rq.is_suspended()
-        except connections.OUTAGE as lost:
-            worker_logging.warning("a heartbeat was missed", reason=str(lost))
+        except (*connections.OUTAGE, errors.BackendFull) as lost:
+            if not self._is_unheard:
+                worker_logging.warning("a heartbeat was missed", reason=str(lost))
+            self._is_unheard = True
             return
+        self._is_unheard = False
         if suspended != self._is_suspended:
             self._is_suspended = suspended
             worker_logging.info("suspended, as `rq suspend` asks" if suspended else "resumed")

@@ -1,6 +1,7 @@
 -- Writes the records of runs that a process executes by itself. The record of a run that has ended never changes.
 -- ARGV: owner, retention in seconds, then for each run: id, record, 'h' to hold it under the owner's lease or '' not to
 -- Gives the ids that were refused.
+-- also when memory is full
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
 local refused, trees = {}, {}

@@ -1,6 +1,7 @@
 -- Hands runs back to their queues, unless they have crashed too often: those stay held, for the caller to settle.
 -- ARGV: owner, 1 if a process died under them, crash limit, ids...
 -- Gives: for each run that stays, id, attempt, payload
+-- also when memory is full
 -- uses slots.lua
 local owner, crashed, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local held = 'ms:held:' .. owner
