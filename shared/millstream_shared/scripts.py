@@ -28,7 +28,7 @@ _FLAGS = "#!lua flags=allow-oom\n"
 
 
 @cache
-def _source(name: str, client: type) -> tuple[str, str]:
+def _source(name: str, client: type[Any]) -> tuple[str, str]:
     def read(part: str) -> str:
         return (resources.files("millstream_shared") / "lua" / f"{part}.lua").read_text()
 
@@ -47,7 +47,7 @@ def _source(name: str, client: type) -> tuple[str, str]:
 
 def run(client: Any, name: str, args: list[Any]) -> Any:
     """Run the script `name`; a server that does not know it yet, or has forgotten it, is given it first."""
-    text, digest = _source(name, type(client))
+    text, digest = _source(name, client.__class__)
     try:
         return client.execute_command("EVALSHA", digest, 0, *args)
     except NoScriptError:

@@ -18,6 +18,7 @@ MADE = [
     errors.PayloadRefused("signature"),
     errors.FunctionUnavailable("shop:fetch", "no module"),
     errors.RedisUnavailable("redis://here", "refused"),
+    errors.BackendFull("redis://here", "used memory"),
     errors.StorageUnavailable("/results", "full"),
     errors.NoWorker("slow"),
     errors.LeaseLost("ab"),

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, cast
 
@@ -83,7 +83,8 @@ class RegisteredWorker(BaseWorker):
             self.register_death()
         except OutOfMemoryError:
             # RQ would note the time of death too, and a server without room takes no transaction at all.
-            with self.connection.pipeline(transaction=False) as pipeline:
+            connection: Any = self.connection
+            with connection.pipeline(transaction=False) as pipeline:
                 worker_registration.unregister(self, pipeline)
                 pipeline.delete(self.key)
                 pipeline.execute()
@@ -96,7 +97,7 @@ class RegisteredWorker(BaseWorker):
             thread.join(timeout=1)
 
     @contextmanager
-    def _naming_refusals(self) -> Iterator[None]:
+    def _naming_refusals(self) -> Generator[None]:
         try:
             yield
         except ResponseError as refused:
