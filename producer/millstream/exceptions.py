@@ -38,6 +38,7 @@ from millstream_shared.errors import (
     UnpicklableResult,
     UpstreamTaskError,
     UsageError,
+    WorkerNameTaken,
 )
 
 __all__ = [
@@ -78,4 +79,5 @@ __all__ = [
     "UnpicklableResult",
     "UpstreamTaskError",
     "UsageError",
+    "WorkerNameTaken",
 ]

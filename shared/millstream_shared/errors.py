@@ -13,6 +13,7 @@
     |  |- ConfigurationError          settings or options that contradict each other
     |  |- ObjectNotFound              there is nothing of that name
     |  |- ObjectAlreadyExists         there is something of that name
+    |  |  `- WorkerNameTaken          there is a worker of that name
     |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
     |  |- SerializationError          (TypeError) a value that its serializer cannot write or read
@@ -130,6 +131,17 @@ class ObjectNotFound(UsageError):
 
 class ObjectAlreadyExists(UsageError):
     """Something is to be made under a name that is taken."""
+
+
+class WorkerNameTaken(ObjectAlreadyExists):
+    """A worker was to be started with a name that another one has: `owner`, on the machine `host`."""
+
+    def __init__(self, name: str, owner: str, host: str) -> None:
+        self.name, self.owner, self.host = name, owner, host
+        super().__init__(
+            f"There is a worker named {name!r} ({owner} on {host}): stop it, or take another --name. The name of "
+            "one that died on another machine is free once its lease has run out."
+        )
 
 
 class ConcurrencySlotAcquisitionError(UsageError):

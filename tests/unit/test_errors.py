@@ -22,6 +22,7 @@ MADE = [
     errors.StorageUnavailable("/results", "full"),
     errors.NoWorker("slow"),
     errors.LeaseLost("ab"),
+    errors.WorkerNameTaken("mail", "mail-1-ab", "here"),
     errors.TerminationSignal(15),
 ]
 

@@ -5,6 +5,8 @@ import sys
 
 import click
 
+from millstream_worker.checks import check
+
 _DEFAULT_THREADS = 16
 
 
@@ -39,6 +41,14 @@ def worker() -> None:
     show_default=True,
     help="Seconds that running tasks may go on after SIGTERM; then they are handed back.",
 )
+@click.option(
+    "--name", help="What to call this worker, as in `rq info`; of two workers with one name the second is refused."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    help="Write its own lines for people, or each as a JSON object. Default: MILLSTREAM_LOGGING_FORMAT, or 'console'.",
+)
 @click.option("--lifeline", type=int, default=None, hidden=True)
 @click.option("--kind", default="worker", hidden=True)
 @click.option("--most", type=click.IntRange(min=1), default=None, hidden=True)
@@ -48,6 +58,8 @@ def start(
     threads: int,
     burst: bool,
     grace: float,
+    name: str | None,
+    log_format: str | None,
     lifeline: int | None,
     kind: str,
     most: int | None,
@@ -60,7 +72,7 @@ def start(
     # rest: its interpreter starts while this one imports what only a worker needs.
     from millstream_shared import errors, ids
     from millstream_shared.settings import get_settings
-    from millstream_worker import worker_logging
+    from millstream_worker import pulses, worker_logging
     from millstream_worker.crews import Crew
 
     if os.getcwd() not in sys.path:
@@ -69,15 +81,26 @@ def start(
     crew = Crew(processes or os.cpu_count() or 1, threads)
     try:
         settings = get_settings()
-        worker_logging.set_up(quiet=kind != "worker")
-        crew.start(ids.new_owner_id(kind))
+        if name is not None:
+            ids.check_worker_name(name)
+        worker_logging.set_up(quiet=kind != "worker", log_format=log_format)
+        owner = ids.new_owner_id(name or kind)
+        crew.start(owner)
         from millstream import sessions
+        from millstream_shared.workers import Names
         from millstream_worker.worker import Options, Worker
 
         store = sessions.open_store(settings, outage_seconds=float("inf"))
         store.ping()
+        if name is not None:
+            Names(store).take(name, owner)
     except errors.MillstreamError as problem:
         crew.kill()
         raise click.ClickException(str(problem)) from problem
-    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most)
-    sys.exit(Worker(store, options, crew).run())
+    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most, name)
+    # A worker that a script has started for itself is looked after by that script.
+    pulse = pulses.Pulse(pulses.folder(settings)) if kind == "worker" else None
+    sys.exit(Worker(store, options, crew, pulse).run())
+
+
+worker.add_command(check)

@@ -11,17 +11,20 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from types import FrameType
 
 from millstream_shared import connections, errors, ids
 from millstream_shared.claims import Postponed
 from millstream_shared.logs import Batch, Logs
 from millstream_shared.store import Store
+from millstream_shared.workers import Names
 from millstream_worker import endings, reaping, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.paces import Pace
+from millstream_worker.pulses import Pulse, notify_systemd
 from millstream_worker.rq_worker import RegisteredWorker
 from millstream_worker.sweeping import Sweeper
 
@@ -43,6 +46,8 @@ class Options:
     grace_seconds: float = 60.0
     lifeline: int | None = None
     most: int | None = None
+    name: str | None = None
+    """What people call it; its lease and its records have a name that begins with this."""
 
 
 class StopAtOnce(BaseException):
@@ -56,7 +61,7 @@ class Worker:
     `grace_seconds` have passed. A second signal makes it hand back everything at once.
     """
 
-    def __init__(self, store: Store, options: Options, crew: Crew) -> None:
+    def __init__(self, store: Store, options: Options, crew: Crew, pulse: Pulse | None = None) -> None:
         self._store = store
         self._logs = Logs(store)
         self._options = options
@@ -67,6 +72,9 @@ class Worker:
         self._bell = Bell(store, options.queues, _BELL_SECONDS)
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
+        self._names = Names(store)
+        self._pulse = pulse
+        store.during_outage = self._beat
         self._rq: RegisteredWorker | None = None
         self._may_have_work = True
         self._is_suspended = self._is_unheard = False
@@ -89,6 +97,9 @@ class Worker:
         except (errors.ServiceError, CannotStart) as fatal:
             worker_logging.error("worker stops", reason=str(fatal))
             return 1
+        except errors.WorkerNameTaken as taken:
+            worker_logging.error("worker stops", reason=str(taken))
+            return 1
         except StopAtOnce:
             return 0 if self._options.lifeline else 1
         finally:
@@ -97,17 +108,28 @@ class Worker:
     def _register(self) -> None:
         self._store.ping()
         self._store.take_lease(self._name)
+        if self._options.name:
+            self._names.take(self._options.name, self._name)
         self._rq = RegisteredWorker(self._store, self._name, self._options.queues)
         self._rq.register()
         self._duties_at = 0.0
-        options = self._options
+        self._say_started()
+        if self._pulse:
+            self._pulse.begin(self._name)
+
+    def _say_started(self) -> None:
+        # One that a script has started is silent, and need not ask.
+        versions = {}
+        if self._pulse:
+            versions = {"server": self._store.server_version(), "millstream": metadata.version("millstream")}
         worker_logging.info(
             "worker started",
             worker=self._name,
-            queues=",".join(options.queues),
+            queues=",".join(self._options.queues),
             processes=self._crew.processes,
             threads=self._crew.threads,
             redis=connections.say_where(self._store.url),
+            **versions,
         )
 
     def _turn(self) -> None:
@@ -154,6 +176,7 @@ class Worker:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         unfinished = self._crew.in_flight
+        notify_systemd("STOPPING=1")
         if unfinished:
             worker_logging.info("handing back what runs", runs=len(unfinished))
             self._crew.kill()
@@ -163,12 +186,16 @@ class Worker:
             self._store.release(self._name, unfinished)
             if self._rq:
                 self._rq.unregister()
+            if self._options.name:
+                self._names.free(self._options.name, self._name)
             self._store.end_lease(self._name)
         except (*connections.OUTAGE, errors.ServiceError) as lost:
             worker_logging.warning(
                 "ended without Redis; what it held returns when the lease has run out", reason=str(lost)
             )
         self._crew.end(timeout=2.0)
+        if self._pulse:
+            self._pulse.end()
         worker_logging.info("worker ended", worker=self._name)
 
     # -- claiming
@@ -281,9 +308,11 @@ class Worker:
 
     def _do_duties(self) -> None:
         self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2
+        self._beat()
         if not self._store.renew_lease(self._name):
             self._start_over()
             return
+        self._keep_name()
         if self._outages != self._store.outages:
             self._outages = self._store.outages
             # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
@@ -307,13 +336,25 @@ class Worker:
             self._is_suspended = suspended
             worker_logging.info("suspended, as `rq suspend` asks" if suspended else "resumed")
 
+    def _keep_name(self) -> None:
+        if self._options.name:
+            try:
+                self._names.take(self._options.name, self._name)
+            except errors.WorkerNameTaken as taken:
+                # After an outage. Leases have names of their own, so it only makes two workers look like one.
+                worker_logging.warning("another worker has this name", reason=str(taken))
+
+    def _beat(self) -> None:
+        if self._pulse:
+            self._pulse.beat()
+
     def _start_over(self) -> None:
         """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""
         worker_logging.error("the lease ran out; what was running is stopped, others have it now", worker=self._name)
         self._crew.kill()
         if self._rq:
             self._rq.unregister()
-        self._name = ids.new_owner_id(self._name.partition("-")[0])
+        self._name = ids.new_owner_id(ids.label_of(self._name))
         self._crew.start(self._name)
         self._register()
         self._may_have_work = True
