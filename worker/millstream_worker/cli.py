@@ -42,6 +42,18 @@ def worker() -> None:
     help="Seconds that running tasks may go on after SIGTERM; then they are handed back.",
 )
 @click.option(
+    "--max-runs",
+    type=click.IntRange(min=1),
+    help="Replace a child process after so many runs, when they have ended and another one is ready. Default: never.",
+)
+@click.option(
+    "--max-memory",
+    type=click.IntRange(min=100),
+    metavar="MB",
+    help="Replace a child process likewise when it takes more memory than this; kill it at 1.5 times as much.",
+)
+@click.option("--reload", is_flag=True, help="For development: begin anew when Python files here have changed.")
+@click.option(
     "--name", help="What to call this worker, as in `rq info`; of two workers with one name the second is refused."
 )
 @click.option(
@@ -58,6 +70,9 @@ def start(
     threads: int,
     burst: bool,
     grace: float,
+    max_runs: int | None,
+    max_memory: int | None,
+    reload: bool,
     name: str | None,
     log_format: str | None,
     lifeline: int | None,
@@ -74,16 +89,21 @@ def start(
     from millstream_shared.settings import get_settings
     from millstream_worker import pulses, worker_logging
     from millstream_worker.crews import Crew
+    from millstream_worker.successions import Wear
 
     if os.getcwd() not in sys.path:
         # Tasks are found where the worker is started, as with `rq worker`.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
-    crew = Crew(processes or os.cpu_count() or 1, threads)
+    crew = Crew(processes or os.cpu_count() or 1, threads, Wear(max_runs, max_memory and max_memory * 1024**2))
     try:
         settings = get_settings()
         if name is not None:
             ids.check_worker_name(name)
         worker_logging.set_up(quiet=kind != "worker", log_format=log_format)
+        if reload:
+            from millstream_worker import reloads
+
+            reloads.renew_on_change(crew, reloads.import_roots())
         owner = ids.new_owner_id(name or kind)
         crew.start(owner)
         from millstream import sessions

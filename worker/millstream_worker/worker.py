@@ -94,11 +94,8 @@ class Worker:
             while not self._is_done():
                 self._turn()
             return 0
-        except (errors.ServiceError, CannotStart) as fatal:
+        except (errors.ServiceError, errors.WorkerNameTaken, CannotStart) as fatal:
             worker_logging.error("worker stops", reason=str(fatal))
-            return 1
-        except errors.WorkerNameTaken as taken:
-            worker_logging.error("worker stops", reason=str(taken))
             return 1
         except StopAtOnce:
             return 0 if self._options.lifeline else 1
@@ -113,9 +110,9 @@ class Worker:
         self._rq = RegisteredWorker(self._store, self._name, self._options.queues)
         self._rq.register()
         self._duties_at = 0.0
-        self._say_started()
         if self._pulse:
             self._pulse.begin(self._name)
+        self._say_started()
 
     def _say_started(self) -> None:
         # One that a script has started is silent, and need not ask.
@@ -144,6 +141,8 @@ class Worker:
         now = time.monotonic()
         if now >= self._crew.next_deadline:
             self._settle(self._crew.kill_overdue())
+        if now >= self._crew.next_tending:
+            self._settle(self._crew.tend())
         if now >= self._due_at:
             # Runs that were postponed are due: a claim takes them.
             self._due_at, self._may_have_work = math.inf, True
@@ -155,7 +154,7 @@ class Worker:
     def _patience(self) -> float:
         """How long there is nothing to do but listen."""
         now = time.monotonic()
-        until = min(self._duties_at, self._due_at, self._crew.next_deadline)
+        until = min(self._duties_at, self._due_at, self._crew.next_deadline, self._crew.next_tending)
         if self._crew.has_surplus:
             until = min(until, now + 0.1)
         if self._stopping_since is not None:
@@ -270,6 +269,8 @@ class Worker:
             self._may_have_work = True
         for cause in news.deaths:
             worker_logging.error("a child process died", cause=cause, runs=len(news.lost))
+        for cause in news.replaced:
+            worker_logging.info("a child process is replaced", cause=cause)
         if news.lost:
             buried = self._store.release(self._name, news.lost, crashed=True)
             reaping.settle_orphans(self._store, self._name, buried, news.deaths[-1])
