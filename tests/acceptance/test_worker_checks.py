@@ -129,6 +129,36 @@ def test_the_format_of_a_workers_lines_can_be_set_for_all(running: Processes) ->
     assert "queues=default" in start_worker(running).output
 
 
+FAILING = """
+from millstream import flow, get_run_logger, task
+
+@task
+def fails(i):
+    get_run_logger().info("about to fail")
+    raise ValueError(i)
+
+@flow
+def one():
+    fails.submit(7).wait()
+
+if __name__ == "__main__":
+    one()
+"""
+
+
+def test_lines_of_runs_are_for_machines_too(running: Processes) -> None:
+    """All that a worker and its processes write is JSON then, with the ids of the run, and tracebacks inside."""
+    worker = start_worker(running, "--log-format", "json")
+    assert running.python(FAILING).succeed()
+    worker.says("Finished in state Failed")
+    lines = [json.loads(line) for line in worker.output.splitlines()]
+    [told] = [line for line in lines if line["event"] == "about to fail"]
+    assert (told["level"], told["task_name"]) == ("info", "fails")
+    [failed] = [line for line in lines if "exception" in line]
+    assert "ValueError: 7" in failed["exception"]
+    assert failed["task_run_id"] == told["task_run_id"]
+
+
 @pytest.fixture
 def manager(folder: Path) -> Iterator[socket.socket]:
     """What systemd would be: a socket that hears what a service has to say."""

@@ -59,7 +59,7 @@ def worker() -> None:
 @click.option(
     "--log-format",
     type=click.Choice(["console", "json"]),
-    help="Write its own lines for people, or each as a JSON object. Default: MILLSTREAM_LOGGING_FORMAT, or 'console'.",
+    help="Write log lines for people, or each as a JSON object. Default: MILLSTREAM_LOGGING_FORMAT, or 'console'.",
 )
 @click.option("--lifeline", type=int, default=None, hidden=True)
 @click.option("--kind", default="worker", hidden=True)
@@ -94,12 +94,15 @@ def start(
     if os.getcwd() not in sys.path:
         # Tasks are found where the worker is started, as with `rq worker`.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+    if log_format:
+        # The child processes are to do the same.
+        os.environ["MILLSTREAM_LOGGING_FORMAT"] = log_format
     crew = Crew(processes or os.cpu_count() or 1, threads, Wear(max_runs, max_memory and max_memory * 1024**2))
     try:
         settings = get_settings()
         if name is not None:
             ids.check_worker_name(name)
-        worker_logging.set_up(quiet=kind != "worker", log_format=log_format)
+        worker_logging.set_up(quiet=kind != "worker")
         if reload:
             from millstream_worker import reloads
 

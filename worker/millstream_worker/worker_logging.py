@@ -15,10 +15,10 @@ _threshold = logging.INFO
 _format = "console"
 
 
-def set_up(*, quiet: bool, log_format: str | None = None) -> None:
-    """Speak from the configured level on, a `quiet` worker from WARNING on; in `log_format`, or else as configured."""
+def set_up(*, quiet: bool) -> None:
+    """Speak in the configured format, from the configured level on; a `quiet` worker from WARNING on."""
     global _threshold, _format
-    _format = log_format or get_settings().logging_format
+    _format = get_settings().logging_format
     level = logging.getLevelNamesMapping()[get_settings().logging_level]
     _threshold = max(level, logging.WARNING) if quiet else level
 
