@@ -67,7 +67,7 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
         again, pause = True, min(pause * 2, _LONGEST_PAUSE)
 
 
-def name_refusal(refused: ResponseError, url: str) -> errors.BackendFull | None:
+def name_refusal(refused: Exception, url: str) -> errors.BackendFull | None:
     """The error for a server that takes nothing new, if that is what it said."""
     is_full = isinstance(refused, OutOfMemoryError) or str(refused).startswith("MISCONF")
     return errors.BackendFull(say_where(url), str(refused)) if is_full else None

@@ -1,6 +1,5 @@
 """A server whose memory or disk is full: what is new is refused by name, what was begun ends, and all goes on again."""
 
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -51,6 +50,27 @@ def before():
 if __name__ == "__main__":
     before()
     print("the flow has ended")
+"""
+)
+
+
+RIDER = (
+    PROGRAM
+    + """
+@task
+def step(i):
+    note("start")
+    while not os.path.exists(os.environ["GATE"] + "end"):
+        time.sleep(0.01)
+    note("end")
+    return i
+
+@flow
+def rides():
+    return step.map(range(4)).result()
+
+if __name__ == "__main__":
+    print(rides())
 """
 )
 
@@ -124,21 +144,55 @@ def test_a_worker_starts_and_stops_on_a_full_server(running: Processes, folder: 
     client.close()
 
 
-def test_a_full_disk_is_waited_for_and_then_named(redis_server: RealServer) -> None:
-    """Writes that the server refuses as its disk is full are made again for a while; then BackendFull says so."""
-    client = redis_server.client()
-    (redis_server.folder / "dump.rdb").mkdir()  # what is saved cannot take this name
+def fill_disk(server: RealServer) -> None:
+    """Have the server fail to save, after which it refuses all writes."""
+    client = server.client()
+    (server.folder / "dump.rdb").mkdir()  # what is saved cannot take this name
     client.config_set("save", "3600 1000000")
     client.bgsave()
     eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "err")
+    client.close()
+
+
+def empty_disk(server: RealServer) -> None:
+    client = server.client()
+    (server.folder / "dump.rdb").rmdir()
+    client.bgsave()
+    eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok")
+    client.close()
+
+
+def test_workers_and_flows_ride_out_a_full_disk(running: Processes, folder: Path, redis_server: RealServer) -> None:
+    """What ends meanwhile is recorded afterwards, once; nobody dies of it, and no traceback is written."""
+    ledger = Ledger(folder / "ledger")
+    gate = {"LEDGER": str(ledger.path), "GATE": str(folder / "gate-"), "MILLSTREAM_REDIS_URL": redis_server.url}
+    worker = start_worker(running, redis_server.url, **gate, **STEADY)
+    script = running.python(RIDER, **gate, **STEADY)
+    eventually(lambda: len(ledger.lines("start")) == 2)
+    fill_disk(redis_server)
+    (folder / "gate-end").touch()
+    eventually(lambda: len(ledger.lines("end")) == 2)
+    # Until the worker's heartbeat, and so all else that it does in a round, has been refused.
+    beats = next((folder / "home" / "workers").glob("*.json"))
+    seen = beats.stat().st_mtime
+    eventually(lambda: beats.stat().st_mtime > seen + 1)
+    empty_disk(redis_server)
+    assert "[0, 1, 2, 3]" in script.succeed()
+    assert len(ledger.lines("end")) == 4
+    assert "Traceback" not in worker.output + script.output
+    assert worker.runs
+
+
+def test_a_full_disk_is_waited_for_and_then_named(redis_server: RealServer) -> None:
+    """Writes that the server refuses as its disk is full are made again for a while; then BackendFull says so."""
+    client = redis_server.client()
+    fill_disk(redis_server)
     store = Store(redis_server.url, get_settings().model_copy(update={"first_contact_seconds": 0.2}), outage_seconds=5)
     run = QueuedRun("0" * 32, "a run", b"payload", "")
     with pytest.raises(errors.BackendFull, match=r"MISCONF.*wait for workers"):
         store.submit("default", [run], inbox="nobody", is_async=False)
     assert client.exists("rq:job:" + run.run_id) == 0
-    os.rmdir(redis_server.folder / "dump.rdb")
-    client.bgsave()
-    eventually(lambda: client.info("persistence")["rdb_last_bgsave_status"] == "ok")
+    empty_disk(redis_server)
     store.submit("default", [run], inbox="nobody", is_async=False)
     client.delete("rq:job:" + run.run_id, "rq:queue:default")
     client.close()

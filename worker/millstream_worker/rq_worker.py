@@ -79,6 +79,17 @@ class RegisteredWorker(BaseWorker):
 
     def unregister(self) -> None:
         """Disappear from `rq info`."""
+        with self._naming_refusals():
+            self._say_dead()
+        # RQ's own `unsubscribe` tells the thread to stop only after the message that would have woken it: a second is
+        # lost.
+        thread, pubsub = self.pubsub_thread, cast("Any", self.pubsub)
+        if thread:
+            thread.stop()
+            pubsub.unsubscribe()
+            thread.join(timeout=1)
+
+    def _say_dead(self) -> None:
         try:
             self.register_death()
         except OutOfMemoryError:
@@ -88,13 +99,6 @@ class RegisteredWorker(BaseWorker):
                 worker_registration.unregister(self, pipeline)
                 pipeline.delete(self.key)
                 pipeline.execute()
-        # RQ's own `unsubscribe` tells the thread to stop only after the message that would have woken it: a second is
-        # lost.
-        thread, pubsub = self.pubsub_thread, cast("Any", self.pubsub)
-        if thread:
-            thread.stop()
-            pubsub.unsubscribe()
-            thread.join(timeout=1)
 
     @contextmanager
     def _naming_refusals(self) -> Generator[None]:

@@ -250,7 +250,7 @@ class Worker:
         self._may_have_work = True
         try:
             self._bell.answer()
-        except connections.OUTAGE:
+        except (*connections.OUTAGE, errors.BackendFull):
             self._silence_bell()
 
     def _silence_bell(self) -> None:
