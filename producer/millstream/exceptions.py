@@ -1,6 +1,7 @@
 """The errors of millstream, as programs import them."""
 
 from millstream_shared.errors import (
+    BackendFull,
     CancelledRun,
     ConcurrencySlotAcquisitionError,
     ConfigurationError,
@@ -44,9 +45,11 @@ from millstream_shared.errors import (
     UnspecifiedFlowError,
     UpstreamTaskError,
     UsageError,
+    WorkerNameTaken,
 )
 
 __all__ = [
+    "BackendFull",
     "CancelledRun",
     "ConcurrencySlotAcquisitionError",
     "ConfigurationError",
@@ -90,4 +93,5 @@ __all__ = [
     "UnspecifiedFlowError",
     "UpstreamTaskError",
     "UsageError",
+    "WorkerNameTaken",
 ]

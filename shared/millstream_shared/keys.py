@@ -66,6 +66,11 @@ def runs(run_id: str) -> str:
     return f"ms:runs:{tree_of(run_id)}"
 
 
+def worker_name(name: str) -> str:
+    """Which worker has this name."""
+    return f"ms:worker-name:{name}"
+
+
 def held(owner: str) -> str:
     """The runs that a process holds under its lease."""
     return f"ms:held:{owner}"

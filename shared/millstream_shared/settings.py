@@ -33,6 +33,8 @@ class Settings(BaseModel):
     logging_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(lambda given: str(given).upper())
     ] = "INFO"
+    logging_format: Literal["console", "json"] = "console"
+    """How workers and runs write their lines to stderr: for people, or each as a JSON object for machines."""
     logs_to_redis: bool = True
     """Whether the lines that runs log are kept in Redis, where `millstream flow-run logs` finds them."""
     logs_lines_per_run: int = Field(default=1000, ge=1, le=1_000_000)
