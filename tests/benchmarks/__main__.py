@@ -76,6 +76,8 @@ def table(divisor: int) -> list[Line]:
         commands = fresh(measures.commands_per_task, n)
         memory = measures.bytes_per_run(n)
         worker = fresh(measures.worker_memory)
+        triggered = fresh(measures.trigger_latency, 100 // divisor)
+        burst = fresh(measures.triggered_at_once, 200 // divisor)
         measures.sessions.close_current()
     cold = measures.cold_start(times)
     largest = str(100_000 // divisor)
@@ -103,6 +105,11 @@ def table(divisor: int) -> list[Line]:
         Line("Redis bytes per finished run", memory["finished"], "bytes", 400, 100, lower=True),
         Line("worker and one child process, idle", worker["idle"], "MB"),
         Line("the same after 20,000 tasks", worker["used"], "MB"),
+        Line("deployment run: trigger -> ended, p50", triggered["p50"], "ms", 500, 100, lower=True),
+        Line("deployment run: trigger -> ended, p95", triggered["p95"], "ms"),
+        Line("200 flow runs queued at once: until all have ended", burst["seconds"], "s"),
+        Line("  the most memory of worker and processes", burst["most"], "MB"),
+        Line("  the same after it", burst["after"], "MB"),
         Line("python hello_flow.py, all from cold", cold, "s", 1.5, 0.5, lower=True),
     ]
 

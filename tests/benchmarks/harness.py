@@ -76,9 +76,20 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def family(pid: int) -> list[int]:
+    """A process and all that it has started, and those have."""
+    try:
+        return [pid, *(member for child in children(pid) for member in family(child))]
+    except FileNotFoundError:
+        return []
+
+
 def resident_megabytes(pid: int) -> float:
-    """Private and shared memory of a process, the shared part divided among those that share it."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    """Private and shared memory of a process, the shared part divided among those that share it; 0 if it has ended."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
     found = re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE)
     assert found
     return int(found[1]) / 1024

@@ -12,7 +12,8 @@ from typing import Any
 
 from rq import Queue
 
-from millstream import sessions
+from millstream import sessions, waiting
+from millstream.deployments import run_deployment
 from millstream_shared import settings
 from tests.benchmarks import harness, workloads
 from tests.harness import eventually
@@ -123,6 +124,36 @@ def worker_memory(over: RealServer) -> dict[str, float]:
         for _ in range(2):
             workloads.mapped(10_000)
         return {"idle": idle, "used": megabytes()}
+
+
+def trigger_latency(over: RealServer, times: int) -> dict[str, float]:
+    """Milliseconds from the trigger of a no-op deployment to its end, on a worker that has executed flows before."""
+    use(over)
+    workloads.noop_flow.deploy("default")
+    with harness.millstream_worker(over):
+        took: list[float] = []
+        for _ in range(times + 3):
+            began = time.perf_counter()
+            run = run_deployment("noop-flow/default", as_subflow=False)
+            took.append(time.perf_counter() - began)
+            assert run.state.is_completed()
+        return percentiles(took[3:])
+
+
+def triggered_at_once(over: RealServer, count: int) -> dict[str, float]:
+    """Seconds until `count` runs have ended that were triggered at once, and the most MB that the worker took."""
+    use(over)
+    with harness.millstream_worker(over) as worker:
+        workloads.noop_flow.submit().result()
+        began = time.perf_counter()
+        futures = workloads.noop_flow.map(range(count))
+        most = 0.0
+        while waiting.wait(futures, timeout=0.2).not_done:
+            most = max(most, sum(harness.resident_megabytes(pid) for pid in harness.family(worker.pid)))
+        seconds = time.perf_counter() - began
+        assert futures.result() == list(range(count))
+        after = sum(harness.resident_megabytes(pid) for pid in harness.family(worker.pid))
+        return {"seconds": seconds, "most": most, "after": after}
 
 
 HELLO = """

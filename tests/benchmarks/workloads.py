@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from millstream import flow, task
+from millstream.deployments import run_deployment
 
 
 def nothing(x: int) -> int:
@@ -47,3 +48,22 @@ def only_submitted(n: int) -> dict[str, float]:
     for future in futures:
         future.wait()
     return {"submit": took}
+
+
+@flow
+def noop_flow(x: int = 0) -> int:
+    return x
+
+
+@task
+def triggers(x: int, queue: str) -> str:
+    """Queue a flow run, and do not wait for it: its id."""
+    run = run_deployment(f"noop-flow/{queue}", {"x": x}, timeout=0, as_subflow=False)
+    return run.run_id
+
+
+@flow
+def triggered(n: int, queues: list[str]) -> list[str]:
+    """Have tasks trigger n flow runs, on one queue after the other: their ids."""
+    numbers = range(n)
+    return triggers.map(list(numbers), [queues[number % len(queues)] for number in numbers]).result()

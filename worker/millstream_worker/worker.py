@@ -86,6 +86,7 @@ class Worker:
         self._schedules = Schedules(store, self._name) if options.is_daemon else None
         self._may_have_work = True
         self._is_suspended = self._is_unheard = False
+        self._may_warm = options.is_daemon and options.flows > 0
         self._stopping_since: float | None = None
         self._claim_at = self._duties_at = self._listen_at = 0.0
         self._due_at = math.inf
@@ -376,8 +377,11 @@ class Worker:
         if reaping.take_over_from_the_dead(self._store, self._name):
             self._may_have_work = True
         self._sweeper.sweep_if_due()
-        if self._options.is_daemon and self._crew.is_ready:
-            self._flows.warm()
+        if self._may_warm and self._crew.is_ready:
+            self._may_warm = False
+            # The process that flow runs are forked from takes 20 MB, which is for those alone who have such runs.
+            if self._store.had_flow_runs(self._options.queues):
+                self._flows.warm()
         assert self._rq is not None
         try:
             self._rq.beat(busy=not self._is_idle, tally=self._pace.take_tally())
