@@ -64,9 +64,8 @@ def run(server: RealServer, tasks: int) -> bool:
         eventually(lambda: _ended(server) >= tasks, 600)
     states = {state: _count(server, state) for state in StateType}
     completed = states[StateType.COMPLETED]
-    print(
-        f"{len(ids)} tasks triggered {len(set(ids))} flow runs; completed {completed}, in {time.monotonic() - began:.0f} s"
-    )
+    took = time.monotonic() - began
+    print(f"{len(ids)} tasks triggered {len(set(ids))} flow runs; completed {completed}, in {took:.0f} s")
     others = {state.value: count for state, count in states.items() if count and state is not StateType.COMPLETED}
     if others:
         print(f"others: {others}")
@@ -75,20 +74,10 @@ def run(server: RealServer, tasks: int) -> bool:
 
 @contextmanager
 def _worker(server: RealServer, number: int) -> Iterator["subprocess.Popen[bytes]"]:
-    queues = [word for queue in QUEUES for word in ("-q", queue)]
-    command = [
-        sys.executable,
-        "-m",
-        "millstream_worker",
-        *queues,
-        "-q",
-        "default",
-        "--processes",
-        "1",
-        "--threads",
-        "4",
-    ]
-    with harness.process([*command, "--flows", "2", "--grace", "5"], server.url, server.folder) as process:
+    queues = [word for queue in [*QUEUES, "default"] for word in ("-q", queue)]
+    size = ["--processes", "1", "--threads", "4", "--flows", "2", "--grace", "5"]
+    command = [sys.executable, "-m", "millstream_worker", *queues, *size]
+    with harness.process(command, server.url, server.folder) as process:
         eventually(lambda: server.client().scard("rq:workers:north") > number, 60)
         yield process
 

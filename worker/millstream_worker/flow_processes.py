@@ -14,7 +14,7 @@ from typing import Any, Final
 from millstream_shared.claims import Claim
 from millstream_worker import channels
 
-_PRELOADED: Final = ["millstream_worker.flow_child", "millstream.cli.main"]
+_PRELOADED: Final = ["millstream_worker.flow_nursery"]
 
 
 @dataclass(slots=True)
