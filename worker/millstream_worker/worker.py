@@ -24,7 +24,7 @@ from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.paces import Pace
-from millstream_worker.pulses import Pulse, notify_systemd
+from millstream_worker.pulses import Pulse
 from millstream_worker.rq_worker import RegisteredWorker
 from millstream_worker.sweeping import Sweeper
 
@@ -175,7 +175,8 @@ class Worker:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         unfinished = self._crew.in_flight
-        notify_systemd("STOPPING=1")
+        if self._pulse:
+            self._pulse.stop()
         if unfinished:
             worker_logging.info("handing back what runs", runs=len(unfinished))
             self._crew.kill()
