@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from millstream.context import tags
+    from millstream.deployments import aserve, deploy, serve
     from millstream.flows import Flow, flow
     from millstream.futures import Future, FutureList
     from millstream.run_logging import get_run_logger
@@ -19,10 +20,13 @@ __all__ = [
     "State",
     "Task",
     "allow_failure",
+    "aserve",
+    "deploy",
     "flow",
     "get_run_logger",
     "opaque",
     "quote",
+    "serve",
     "tags",
     "task",
     "unmapped",
@@ -36,10 +40,13 @@ _SOURCES = {
     "State": "states",
     "Task": "tasks",
     "allow_failure": "utilities.annotations",
+    "aserve": "deployments",
+    "deploy": "deployments",
     "flow": "flows",
     "get_run_logger": "run_logging",
     "opaque": "utilities.annotations",
     "quote": "utilities.annotations",
+    "serve": "deployments",
     "tags": "context",
     "task": "tasks",
     "unmapped": "utilities.annotations",

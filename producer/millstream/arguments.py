@@ -5,6 +5,7 @@ depth and at no cost of its own.
 """
 
 import copyreg
+import json
 import threading
 import uuid
 from collections.abc import Sequence
@@ -33,6 +34,11 @@ class Encoded(NamedTuple):
     upstream: list[str]
     is_elsewhere: bool = False
 
+    @property
+    def identity(self) -> bytes:
+        """Bytes that are equal for equal arguments, as far as pickling makes them so."""
+        return Reference.decode(self.body).digest if self.is_elsewhere else self.body
+
 
 def encode(task_name: str, parameters: dict[str, Any], wait_for: Sequence[Any]) -> tuple[bytes, list[str]]:
     """The arguments as bytes, and the ids of the runs that must end before they can be used.
@@ -59,6 +65,16 @@ def encode_for_queue(task_name: str, parameters: dict[str, Any], wait_for: Seque
     name = f"arguments-{uuid.uuid4().hex}"
     placed = references.place_large(f"The arguments of task {task_name!r}", name, body, get_settings())
     return Encoded(placed.encode(), upstream, is_elsewhere=True) if placed else Encoded(body, upstream)
+
+
+def encode_data(flow_name: str, parameters: dict[str, Any]) -> Encoded:
+    """Parameters from outside, as JSON. Raises as `encode_for_queue` does where they are large."""
+    body = json.dumps(parameters, allow_nan=False).encode()
+    placed = None
+    if len(body) > _SMALL:
+        name = f"arguments-{uuid.uuid4().hex}"
+        placed = references.place_large(f"The parameters of flow {flow_name!r}", name, body, get_settings())
+    return Encoded(placed.encode(), [], is_elsewhere=True) if placed else Encoded(body, [])
 
 
 def decode(envelope: Envelope, upstream: dict[str, bytes]) -> tuple[dict[str, Any], Sequence[Any]]:

@@ -14,6 +14,7 @@ from millstream_shared import errors
 
 if TYPE_CHECKING:
     from millstream.caching import Manner
+    from millstream.call_ids import CallIds
     from millstream.flows import Flow
     from millstream.futures import Future
     from millstream.runners.base import TaskRunner
@@ -59,7 +60,7 @@ class FlowRunContext:
 
     `flow` is None where only ids travelled: in a worker that executes one of the flow's tasks. `results` says how
     results of the runs inside are treated (None: as in the run around), `subflows` what is known of the flows that it
-    calls, where it may be tried again.
+    calls, where it may be tried again; `call_ids` names what it starts (None where only ids travelled).
     """
 
     flow: Flow[..., Any] | None
@@ -70,6 +71,7 @@ class FlowRunContext:
     submitted: Submitted = field(default_factory=Submitted)
     results: Manner | None = None
     subflows: Subflows | None = None
+    call_ids: CallIds | None = None
     _tokens: tuple[Token[Any], ...] = ()
 
     @staticmethod
@@ -142,12 +144,12 @@ def parent_ids() -> tuple[str | None, str | None]:
     )
 
 
-def note_submitted(task: Task[..., Any], futures: Sequence[Future[Any]]) -> None:
-    """Have the innermost run, and the transaction, wait for these runs of `task` before it is over."""
+def note_submitted(task: Task[..., Any] | None, futures: Sequence[Future[Any]]) -> None:
+    """Have the innermost run, and the transaction, wait for these runs of `task` (None: of a flow) before it ends."""
     innermost, around = current(), transaction.get()
     if innermost is not None:
         innermost.submitted.extend(futures)
-    if around is not None:
+    if around is not None and task is not None:
         around.note_submitted(task, futures)
 
 

@@ -21,6 +21,7 @@ from millstream import (
     streams,
     terminations,
 )
+from millstream.call_ids import CallIds
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream.result_options import Manner
 from millstream.runs import FlowRun
@@ -156,12 +157,20 @@ def _attempt(
 ) -> drivers.Steps[State[Any]]:
     run.run_count += 1
     run_logging.flow_run_began(run)
-    manner = caching.manner_of(flow.options)
+    manner, call_ids = caching.manner_of(flow.options), CallIds(run.run_id, run.tries)
     if subflows is not None:
         subflows.begin_try()
     try:
         with (
-            FlowRunContext(flow, run, runner, run.parameters, results=manner, subflows=subflows) as context,
+            FlowRunContext(
+                flow,
+                run,
+                runner,
+                run.parameters,
+                results=manner,
+                subflows=subflows,
+                call_ids=call_ids,
+            ) as context,
             printing.logged(_logs_prints(flow)),
         ):
             if flow.options.on_running:

@@ -121,6 +121,11 @@ class Function(Generic[P, R, Options]):
             new._unbound = self._unbound._derived(options)
         return new
 
+    @property
+    def is_copy(self) -> bool:
+        """Whether this was made of another one, with other options or bound to an instance."""
+        return self._origin is not None
+
     # --- hooks, in the form of decorators ---
 
     def on_completion(self, hook: H) -> H:

@@ -70,6 +70,11 @@ class Future(Generic[R]):
         return self.id
 
     @property
+    def flow_run_id(self) -> uuid.UUID:
+        """The same, of a flow that was submitted."""
+        return self.id
+
+    @property
     def state(self) -> State[R]:
         """The latest state known, without waiting."""
         if self._done:

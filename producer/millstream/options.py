@@ -113,6 +113,7 @@ class FlowKeywords(TypedDict, total=False):
     name: str | None
     description: str | None
     version: str | None
+    queue: str | None
     task_runner: TaskRunner[Any] | type[TaskRunner[Any]] | None
     validate_parameters: bool
     flow_run_name: names.Template | None
@@ -138,6 +139,7 @@ class FlowOptions:
     name: str
     description: str | None = None
     version: str | None = None
+    queue: str | None = None
     task_runner: TaskRunner[Any] | None = None
     validate_parameters: bool = True
     flow_run_name: names.Template | None = None

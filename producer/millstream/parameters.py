@@ -59,6 +59,25 @@ class Parameters:
         """The same without defaults. A missing argument is an error here too."""
         return self._bind_slowly(args, kwargs, defaults=False)
 
+    def bind_names(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of a run that is given all of them by name, as values from outside are.
+
+        `*args` is a list under its name; names that the function does not have go into its `**kwargs`. Raises
+        ParameterBindError if it has none, or if one without a default is missing.
+        """
+        given = dict(values)
+        own = {name: given.pop(name) for name in self.names if name in given and name != self.variadic_keyword}
+        if self.variadic_positional is not None:
+            own[self.variadic_positional] = tuple(own.get(self.variadic_positional, ()))
+        bound = {**self.defaults, **own}
+        if self.variadic_keyword is not None:
+            bound[self.variadic_keyword], given = given, {}
+        missing = [name for name in self.names if name not in bound]
+        if missing or given:
+            reason = f"missing: {', '.join(missing)}" if missing else f"unknown: {', '.join(given)}"
+            raise errors.ParameterBindError.from_bind_failure(self.name, self.signature, reason)
+        return {name: bound[name] for name in self.names}
+
     def _bind_slowly(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, defaults: bool) -> dict[str, Any]:
         try:
             bound = self.signature.bind(*args, **kwargs)

@@ -11,8 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from millstream import log_shipping, sessions
-from millstream_shared import envelopes, errors, records, references
+from millstream_shared import envelopes, errors, ids, records, references
+from millstream_shared.claims import HOLD, HOLD_AGAIN, RecordedRun, claimed, flow_facets
 from millstream_shared.envelopes import Header
+from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.records import Record
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State, StateType
@@ -27,13 +29,21 @@ _SMALL: Final = 1024
 
 
 def flow_run_changed(flow_run: Any) -> None:
-    """Record the state of a flow run that this process holds. Raises RedisUnavailable if there is no server."""
+    """Record the state of a flow run that this process executes. Raises RedisUnavailable if there is no server."""
     session = sessions.current()
-    if flow_run.parent_flow_run_id is not None and flow_run.run_count == 0:
+    record = record_of_flow(flow_run, flow_run.state)
+    if flow_run.lease is not None:
+        owner, _ = flow_run.lease
+        session.store.record(owner, [RecordedRun(flow_run.run_id, record, hold=claimed(flow_run.tries))])
+        return
+    is_new = flow_run.run_count == 0
+    if is_new and flow_run.parent_flow_run_id is not None:
         from millstream_shared.kept import Kept  # brings the Redis client, which has come with the session by now
 
         Kept(session.store).put_subflow(flow_run.parent_flow_run_id, flow_run.run_id)
-    session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, flow_run.state), True)])
+    facets = flow_facets(flow_run.created, flow_run.flow_name) if is_new else ""
+    hold = HOLD_AGAIN if is_new and flow_run.is_resumed else HOLD
+    session.store.record(session.owner, [RecordedRun(flow_run.run_id, record, facets, hold)])
 
 
 def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
@@ -41,7 +51,13 @@ def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
     session = sessions.current()
     log_shipping.flush()
     session.recorder.flush()
-    if session.store.record(session.owner, [(flow_run.run_id, record_of_flow(flow_run, state), False)]):
+    record = record_of_flow(flow_run, state)
+    if flow_run.lease is not None:
+        owner, attempt = flow_run.lease
+        refused = session.store.settle(owner, [(flow_run.run_id, attempt, record)])
+    else:
+        refused = session.store.record(session.owner, [RecordedRun(flow_run.run_id, record)])
+    if refused:
         advice = (
             "Flow run %r was silent for so long that it was recorded as crashed; that it ended as %s is not recorded."
         )
@@ -143,31 +159,49 @@ def record_of_task(run: Any, given: State[Any] | Encoded, *, worker: str, attemp
 
 
 def record_of_flow(run: Any, state: State[Any]) -> bytes:
-    """The stored form of a flow run in `state`; its value stays in the process that called it, unless it persists."""
-    data = encoded(run, state, run.flow_name, with_value=run.persists, is_needed=False).placed()
+    """The stored form of a flow run in `state`.
+
+    The value stays in the process that called the flow, unless it persists; that of a queued run is always stored.
+    """
+    is_queued = run.lease is not None
+    data = encoded(run, state, run.flow_name, with_value=run.persists or is_queued, is_needed=is_queued).placed()
     return Record(
         run_id=run.run_id,
         kind="flow",
-        state_type=state.type,
-        state_name=state.name,
-        message=state.message,
+        state_type=data.state.type,
+        state_name=data.state.name,
+        message=data.state.message,
         name=run.name,
         function_name=run.flow_name,
         flow_run_id=run.parent_flow_run_id,
         parent_run_id=run.parent_task_run_id,
         tags=tuple(sorted(run.tags)),
-        worker=None,
+        worker=run.lease[0] if run.lease else None,
         attempt=run.run_count or 1,
         created=run.created,
         started=run.started,
         ended=run.ended,
         data_kind=data.kind,
         data=data.data,
+        details=_details(run),
     ).encode()
 
 
+def _details(run: Any) -> dict[str, Any] | None:
+    known = {
+        "deployment": run.deployment_id,
+        "queue": run.queue,
+        "version": run.flow_version,
+        "due": run.due,
+        "parameters": run.given,
+    }
+    return {name: value for name, value in known.items() if value is not None} or None
+
+
 def record_of_queued(run_id: str, payload: bytes) -> Record:
-    """What is known of a task run from its payload, for one that is ended by somebody who does not execute it."""
+    """What is known of a run from its payload, for one that is ended by somebody who does not execute it."""
+    if ids.is_flow(run_id):
+        return _record_of_queued_flow(run_id, payload)
     try:
         # Only looked at, not executed: a signature is not asked for.
         envelope = envelopes.open_unchecked(payload)
@@ -196,13 +230,40 @@ def record_of_queued(run_id: str, payload: bytes) -> Record:
     )
 
 
+def _record_of_queued_flow(run_id: str, payload: bytes) -> Record:
+    # What cannot be read was queued by something else: its worker has refused it by now.
+    envelope = envelopes.open_unchecked(payload)
+    header = FlowHeader.decode(envelope.header)
+    known = {"deployment": header.deployment_id, "queue": header.queue, "version": header.flow_version}
+    return Record(
+        run_id=run_id,
+        kind="flow",
+        state_type=StateType.PENDING,
+        state_name="Pending",
+        message=None,
+        name=header.run_name,
+        function_name=header.flow_name,
+        flow_run_id=header.parent_flow_run_id,
+        parent_run_id=header.parent_task_run_id,
+        tags=header.tags,
+        worker=None,
+        attempt=1,
+        created=envelope.created,
+        started=None,
+        ended=None,
+        data_kind=records.ABSENT,
+        data=None,
+        details={name: value for name, value in known.items() if value is not None} or None,
+    )
+
+
 class Recorder:
     """Writes records in the order they were added, many in one call."""
 
     def __init__(self, store: "Store", owner: str) -> None:
         self._store = store
         self._owner = owner
-        self._waiting: deque[tuple[str, bytes, bool]] = deque()
+        self._waiting: deque[RecordedRun] = deque()
         self._changed = threading.Condition()
         self._writing = self._closed = False
         self._thread: threading.Thread | None = None
@@ -210,7 +271,7 @@ class Recorder:
     def add(self, run_id: str, record: bytes) -> None:
         """Write this record, soon."""
         with self._changed:
-            self._waiting.append((run_id, record, False))
+            self._waiting.append(RecordedRun(run_id, record))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write, name="millstream-recorder", daemon=True)
                 self._thread.start()

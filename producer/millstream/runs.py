@@ -1,5 +1,6 @@
 """What is known of a run while it is executed: its ids, name, tags, parameters, state and times."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from millstream_shared.states import State
 if TYPE_CHECKING:
     from millstream.flows import Flow
     from millstream.tasks import Task
+    from millstream_shared.records import Record
 
 
 @dataclass(slots=True, eq=False)
@@ -56,11 +58,22 @@ class TaskRun(_Run):
 
 @dataclass(slots=True, eq=False)
 class FlowRun(_Run):
-    """One run of a flow."""
+    """One run of a flow.
+
+    `lease` is, for a queued one, who has claimed it and under which fencing token. One that `is_resumed` was executed
+    before, by a process that died: calls that it made then lead to the runs that were made for them. `due` is when it
+    is to begin, in unix seconds. `given` are its parameters as JSON, if they came from outside and are few.
+    """
 
     flow_name: str
     flow_version: str | None = None
     parent_flow_run_id: str | None = None
+    deployment_id: str | None = None
+    queue: str | None = None
+    due: float | None = None
+    given: str | None = None
+    lease: tuple[str, int] | None = None
+    is_resumed: bool = False
 
 
 Run = TaskRun | FlowRun
@@ -87,18 +100,51 @@ def new_task_runs(task: "Task[..., Any]", batch: Sequence[Mapping[str, Any]]) ->
         )
 
 
-def new_flow_run(flow: "Flow[..., Any]", parameters: dict[str, Any]) -> FlowRun:
-    """A run of `flow`, child of the run that is going on here."""
+def new_flow_run(flow: "Flow[..., Any]", parameters: dict[str, Any], arguments: bytes = b"") -> FlowRun:
+    """A run of `flow`, child of the run that is going on here; `arguments`, if known as bytes, mark the call."""
+    return child_flow_run(flow.name, flow.version, parameters, arguments)
+
+
+def child_flow_run(name: str, version: str | None, parameters: dict[str, Any], arguments: bytes = b"") -> FlowRun:
+    """The same of the flow of a name."""
     parent_flow_run_id, parent_task_run_id = context.parent_ids()
+    around = context.FlowRunContext.get()
+    call_ids = around.call_ids if around and not parent_task_run_id else None
     return FlowRun(
-        run_id=ids.new_flow_run_id(),
+        run_id=call_ids.of_flow(name, arguments) if call_ids else ids.new_flow_run_id(),
         name=names.flow_run_name(),
-        flow_name=flow.name,
-        flow_version=flow.version,
+        flow_name=name,
+        flow_version=version,
         parent_task_run_id=parent_task_run_id,
         parent_flow_run_id=parent_flow_run_id,
         tags=context.current_tags(),
         parameters=parameters,
+        is_resumed=bool(call_ids and around and around.flow_run.is_resumed),
+    )
+
+
+def of_record(record: "Record") -> FlowRun:
+    """A flow run as it is recorded, for a look at it."""
+    details = record.details or {}
+    given = details.get("parameters")
+    return FlowRun(
+        run_id=record.run_id,
+        name=record.name,
+        flow_name=record.function_name,
+        flow_version=details.get("version"),
+        parent_flow_run_id=record.flow_run_id,
+        parent_task_run_id=record.parent_run_id,
+        deployment_id=details.get("deployment"),
+        queue=details.get("queue"),
+        due=details.get("due"),
+        given=given,
+        tags=frozenset(record.tags),
+        parameters=json.loads(given) if given else {},
+        state=record.state,
+        run_count=record.attempt,
+        created=record.created,
+        started=record.started,
+        ended=record.ended,
     )
 
 

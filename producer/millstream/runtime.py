@@ -84,7 +84,7 @@ class _FlowRunFacts(_Runtime):
     parameters = _mapping(lambda run: run.parameters)
     run_count = _number(lambda run: run.run_count)
     scheduled_start_time = _Fact[datetime | None](
-        lambda run: datetime.fromtimestamp(_created(run), UTC), lambda: None, datetime.fromisoformat
+        lambda run: datetime.fromtimestamp(_scheduled(run), UTC), lambda: None, datetime.fromisoformat
     )
     parent_flow_run_id = _text(lambda run: _dashed(_parent(run)))
     root_flow_run_id = _text(lambda run: _dashed(_root(run)))
@@ -121,9 +121,12 @@ def _dashed(run_id: str | None) -> str | None:
     return None if run_id is None else str(UUID(hex=run_id))
 
 
-def _created(run: FlowRun) -> float:
-    known = _recorded(run.run_id) if isinstance(run, RemoteFlowRun) else run
-    return (known or run).created
+def _scheduled(run: FlowRun) -> float:
+    """When it was to begin: of a run that nobody put off, when it was made."""
+    if not isinstance(run, RemoteFlowRun):
+        return run.created if run.due is None else run.due
+    known = _recorded(run.run_id)
+    return (known.details or {}).get("due", known.created) if known else run.created
 
 
 def _parent(run: FlowRun) -> str | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from millstream_shared.store import Store
 
 _current: "Session | None" = None
+_looking: "Store | None" = None
 _lock = threading.Lock()
 
 
@@ -32,6 +33,21 @@ def current() -> "Session":
                 _current = Session(open_store(settings), is_local=settings.redis_url is None)
             session = _current
     return session
+
+
+def store() -> "Store":
+    """The store alone, for who only looks at it: without a lease, without threads.
+
+    Raises RedisUnavailable, within seconds, if there is no server.
+    """
+    global _looking
+    if _current is not None:
+        return _current.store
+    settings = get_settings()
+    if _looking is None or _looking.settings is not settings:
+        _looking = open_store(settings)
+        _looking.ping()
+    return _looking
 
 
 def open_store(settings: Settings, outage_seconds: float | None = None) -> "Store":
@@ -72,10 +88,10 @@ def end() -> None:
 
 def _forget() -> None:
     # Sockets and threads are the parent's: a forked child makes a session of its own.
-    global _current, _lock
+    global _current, _looking, _lock
     if _current is not None:
         _current.drop_in_fork()
-    _current, _lock = None, threading.Lock()
+    _current, _looking, _lock = None, None, threading.Lock()
 
 
 atexit.register(end)

@@ -34,7 +34,7 @@ class Validator:
         from pydantic import ValidationError  # takes a while: only for those who need it
 
         try:
-            return {**parameters, **self._adapter.validate_python(to_check)}
+            return {**parameters, **self.adapter.validate_python(to_check)}
         except ValidationError as invalid:
             told = "\n".join(
                 f"  {'.'.join(str(part) for part in error['loc'])}: {error['msg']} (got {error['input']!r})"
@@ -46,24 +46,26 @@ class Validator:
 
     def _needs_check(self, key: str, value: Any) -> bool:
         defaults = self._parameters.defaults
-        if key not in self._hints or (key in defaults and defaults[key] is value):
+        if key not in self.hints or (key in defaults and defaults[key] is value):
             return False
-        hint = self._hints[key]
+        hint = self.hints[key]
         return not (type(value) is hint and hint in _SCALARS)
 
     @functools.cached_property
-    def _hints(self) -> dict[str, Any]:
+    def hints(self) -> dict[str, Any]:
+        """The types of the parameters that have one, by name: of `*args` a tuple, of `**kwargs` a dictionary."""
         members = self._parameters.signature.parameters.items()
         found = {key: (member.kind, _resolved(self._fn, member.annotation)) for key, member in members}
         return {key: _widened(kind, hint) for key, (kind, hint) in found.items() if hint is not Any}
 
     @functools.cached_property
-    def _adapter(self) -> Any:
+    def adapter(self) -> Any:
+        """Pydantic's adapter for a dictionary of the parameters that have a type, none of them required."""
         from pydantic import ConfigDict, TypeAdapter
         from typing_extensions import TypedDict
 
         # A typed dictionary and not a model, as its keys may have any name.
-        fields: Any = TypedDict("parameters", dict(self._hints), total=False)  # type: ignore[operator]
+        fields: Any = TypedDict("parameters", dict(self.hints), total=False)  # type: ignore[operator]
         fields.__pydantic_config__ = ConfigDict(arbitrary_types_allowed=True)
         return TypeAdapter(fields)
 

@@ -1,6 +1,28 @@
 """What goes into the store and what it hands out: runs on their way to a worker, and back."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class RecordedRun(NamedTuple):
+    """The record of a run, to be written by the process that executes it.
+
+    `facets` as `flow_facets` gives them, with the first record of a flow run. `hold`: `HOLD` to hold the run from now
+    on, `HOLD_AGAIN` though it may have ended in an earlier execution, `claimed(tries)` for a queued run, else nothing.
+    """
+
+    run_id: str
+    record: bytes
+    facets: str = ""
+    hold: str = ""
+
+
+HOLD, HOLD_AGAIN = "h", "a"
+
+
+def claimed(tries: int) -> str:
+    """That a queued run is held by who has claimed it, and was tried so often before."""
+    return f"l{tries}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +33,42 @@ class QueuedRun:
     description: str
     payload: bytes
     upstream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedFlowRun:
+    """A flow run on its way to a queue, with its first record, and what it is listed under.
+
+    `created` and `due` are in seconds since the epoch; `due` is None for at once. Where `resumes`, a worker executes it
+    again if its process dies. Of several with the same `key` only the first is made. `limit` names the tag that limits
+    how many are executed at once; one that finds no slot is cancelled if it `is_cancelled_when_full`, else it waits.
+    """
+
+    run_id: str
+    name: str
+    queue: str
+    payload: bytes
+    record: bytes
+    created: float
+    flow_name: str
+    upstream: str = ""
+    deployment_id: str = ""
+    due: float | None = None
+    parent_flow_run_id: str = ""
+    resumes: bool = False
+    limit: str = ""
+    is_cancelled_when_full: bool = False
+    key: str = ""
+
+    @property
+    def facets(self) -> str:
+        """What it is listed under, as the scripts take it."""
+        return flow_facets(self.created, self.flow_name, self.deployment_id)
+
+
+def flow_facets(created: float, flow_name: str, deployment_id: str = "") -> str:
+    """What a flow run is listed under, as the scripts take it."""
+    return f"{round(created * 1000)}\n{flow_name.replace(chr(10), ' ')}\n{deployment_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +86,7 @@ class Claim:
     tries: int
     payload: bytes
     refused_by: str = ""
+    is_flow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

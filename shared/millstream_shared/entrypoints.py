@@ -10,7 +10,8 @@ from millstream_shared import errors
 def reference(obj: object, module: str, qualname: str) -> str | None:
     """`module:qualname` if importing that gives `obj` itself, else None: it must then travel by value."""
     loaded = sys.modules.get(module)
-    if loaded is None or module in ("__main__", "__mp_main__") or "<" in qualname:
+    # So ends as well the name of a file that a process has executed to find a flow in it.
+    if loaded is None or module.endswith(("__main__", "__mp_main__")) or "<" in qualname:
         return None
     found: Any = loaded
     for part in qualname.split("."):

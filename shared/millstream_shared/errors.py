@@ -11,9 +11,14 @@
     |  |- MissingContextError         (RuntimeError) called outside of a run
     |  |- InvalidNameError            (ValueError) a name with characters that are not allowed
     |  |- ConfigurationError          settings or options that contradict each other
+    |  |- MissingFlowError            an entrypoint does not lead to a flow
+    |  |- UnspecifiedFlowError        an entrypoint may mean several flows
+    |  |- ScriptError                 a file cannot be executed to find a flow in it
+    |  |- DeploymentFileError         a file of deployments says what cannot be
     |  |- ObjectNotFound              there is nothing of that name
     |  |- ObjectAlreadyExists         there is something of that name
     |  |  `- WorkerNameTaken          there is a worker of that name
+    |  |- StillRunning                a run that has not ended is to be executed again
     |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
     |  |- SerializationError          (TypeError) a value that its serializer cannot write or read
@@ -35,6 +40,8 @@
        |- RedisUnavailable            the server does not answer
        |- BackendFull                 the server takes nothing new: its memory or its disk is full
        |- StorageUnavailable          results cannot be written to their storage, or read from it
+       |- SourceUnavailable           code cannot be fetched from where it is kept
+       |- UnreadableDeployment        a deployment was written by another version
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
@@ -125,12 +132,40 @@ class ConfigurationError(UsageError):
     """Settings or options contradict each other."""
 
 
+class MissingFlowError(UsageError):
+    """An entrypoint does not lead to a flow; the message says which flows there are."""
+
+
+class UnspecifiedFlowError(UsageError):
+    """A file has several flows, and the entrypoint does not say which."""
+
+
+class ScriptError(UsageError):
+    """A file, or module, could not be executed to find a flow in it. `text` is the traceback."""
+
+    def __init__(self, place: str, text: str) -> None:
+        self.place, self.text = place, text
+        super().__init__(f"{place} cannot be executed, so its flows cannot be found:\n{text}")
+
+
+class DeploymentFileError(UsageError):
+    """A file of deployments says what cannot be. `problems` are texts, each with file, line and field."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
 class ObjectNotFound(UsageError):
     """Something is referred to by a name that nothing has."""
 
 
 class ObjectAlreadyExists(UsageError):
     """Something is to be made under a name that is taken."""
+
+
+class StillRunning(UsageError):
+    """A run that has not ended is to be executed again."""
 
 
 class WorkerNameTaken(ObjectAlreadyExists):
@@ -293,6 +328,25 @@ class StorageUnavailable(ServiceError):
         super().__init__(
             f"{address} cannot be used ({reason}): see to its space, its rights and its network, or set "
             "MILLSTREAM_RESULT_STORAGE to another place."
+        )
+
+
+class SourceUnavailable(ServiceError):
+    """Code could not be fetched from where it is kept. `address` is the repository's, without a password."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        self.address, self.reason = address, reason
+        super().__init__(f"The code at {address} cannot be fetched: {reason}")
+
+
+class UnreadableDeployment(ServiceError):
+    """A deployment was written by another version, in a way that this one does not know. `name` is its full name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"The deployment {name!r} cannot be read ({reason}): use the version of millstream that has written it, or "
+            "deploy it again."
         )
 
 

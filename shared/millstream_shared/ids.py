@@ -2,7 +2,7 @@
 
 The shared beginning (the *tree*) names the Redis key that holds a run's record, so an id alone is enough to find
 the record and the records of one flow run lie, expire and move together. A background run, which belongs to no flow
-run, has a tree of its own, and is known by the 17th digit.
+run, has a tree of its own. The 17th digit says what a run is: 8 a task run, 9 one in the background, a a flow run.
 """
 
 import os
@@ -13,12 +13,30 @@ from millstream_shared import errors
 _TREE_DIGITS = 12
 _WORKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIANT_AT = 16
-_BACKGROUND = "9"
+_TASK, _BACKGROUND, _FLOW = "8", "9", "a"
+DIGEST_BYTES = 15
+"""What an id is made of that is not drawn at random: as much of a hash as there is room for."""
 
 
 def new_flow_run_id() -> str:
     """A fresh id with a tree of its own."""
-    return _uuid4_hex(os.urandom(6).hex())
+    return _uuid4_hex(os.urandom(6).hex(), _FLOW)
+
+
+def flow_run_id_of(digest: bytes) -> str:
+    """The id, with a tree of its own, that belongs to a hash."""
+    digits = digest.hex()
+    return _uuid4_hex(digits[:_TREE_DIGITS], _FLOW, digits[_TREE_DIGITS:])
+
+
+def task_run_id_of(flow_run_id: str, digest: bytes) -> str:
+    """The id in the tree of `flow_run_id` that belongs to a hash."""
+    return _uuid4_hex(tree_of(flow_run_id), _TASK, digest.hex())
+
+
+def is_flow(run_id: str) -> bool:
+    """Whether this is the id of a flow run."""
+    return run_id[_VARIANT_AT] == _FLOW
 
 
 def new_task_run_id(flow_run_id: str | None) -> str:
@@ -85,7 +103,7 @@ def lives_beside(owner: str) -> bool:
     return lives_here(owner) and owner.rsplit("-", 2)[1:2] != [str(os.getpid())]
 
 
-def _uuid4_hex(tree: str, variant: str = "8") -> str:
+def _uuid4_hex(tree: str, variant: str = _TASK, digits: str | None = None) -> str:
     # os.urandom rather than `random`: a user's random.seed() must not make two processes draw the same ids.
-    digits = os.urandom(9).hex()
-    return f"{tree}4{digits[:3]}{variant}{digits[3:]}"
+    digits = digits or os.urandom(9).hex()
+    return f"{tree}4{digits[:3]}{variant}{digits[3:18]}"

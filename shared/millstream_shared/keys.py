@@ -12,6 +12,13 @@ QUEUES = "rq:queues"
 LIMITS = "ms:limits"
 SLOT_LEASES = "ms:slot-leases"
 LINES_TO_CALL = "ms:lines-to-call"
+DEPLOYMENTS = "ms:deployments"
+DEPLOYMENT_IDS = "ms:deployment-ids"
+SCHEDULES = "ms:schedules"
+SCHEDULER = "ms:scheduler"
+PAUSED = "ms:paused"
+WORKERS = "rq:workers"
+SUSPENDED = "rq:suspended"
 
 
 def job(run_id: str) -> str:
@@ -24,9 +31,29 @@ def queue(name: str) -> str:
     return f"rq:queue:{name}"
 
 
+def flow_queue(name: str) -> str:
+    """The name of the queue for the flow runs of a queue: those which wait for a process are in nobody's way there."""
+    return f"{name}:flows"
+
+
+def without_flows(queue_name: str) -> str:
+    """The name of the queue to which a name belongs that `flow_queue` may have given."""
+    return queue_name.removesuffix(flow_queue(""))
+
+
 def scheduled(name: str) -> str:
     """RQ's registry of the queue's jobs that are to be executed later."""
     return f"rq:scheduled:{name}"
+
+
+def failed(name: str) -> str:
+    """RQ's registry of the queue's jobs that failed."""
+    return f"rq:failed:{name}"
+
+
+def worker(name: str) -> str:
+    """What RQ keeps of a worker."""
+    return f"rq:worker:{name}"
 
 
 def workers_of_queue(name: str) -> str:
@@ -79,6 +106,19 @@ def subflows(run_id: str) -> str:
     return f"ms:subflows:{tree_of(run_id)}"
 
 
+FLOW_RUNS = "ms:flow-runs"
+
+
+def flow_runs_of(facet: str, value: str) -> str:
+    """The ids of flow runs by when they were made: those of a `flow`, of a `deployment`, or in a `state`."""
+    return f"{FLOW_RUNS}:{facet}:{value}"
+
+
+def once(key: str) -> str:
+    """The run that was made for a key of which there may be one run only; `key` is a hash of that."""
+    return f"ms:once:{key}"
+
+
 def logs(run_id: str) -> str:
     """The lines that a run has logged."""
     return f"ms:logs:{run_id}"
@@ -126,8 +166,11 @@ def bucket(limit_name: str) -> str:
 
 _LIMIT_WORK = ("ms:slots:*", "ms:waiters:*", "ms:holds:*", SLOT_LEASES, LINES_TO_CALL)
 
-LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
+LIVE = ("rq:job:*", "ms:runs:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
-PERMANENT = (*LIVE, LEASES, COUNTERS, QUEUES, LIMITS, "ms:limit:*", "rq:workers", "rq:workers:*", "rq:failed:*")
+# Few and small: there are as many as people have made, and they stay until people delete them.
+_MADE = (LIMITS, "ms:limit:*", DEPLOYMENTS, DEPLOYMENT_IDS, SCHEDULES, PAUSED)
+
+PERMANENT = (*LIVE, *_MADE, LEASES, COUNTERS, QUEUES, WORKERS, "rq:workers:*", "rq:failed:*")
 """All keys that may be without an expiry."""

@@ -79,6 +79,13 @@ class Link:
         """One command that can safely be made twice, for a module that keeps things of its own kind."""
         return self._persist(lambda _: self.client.execute_command(*words))
 
+    def ask(self, *words: Any) -> Any:
+        """The answer to such a command; None where the server refuses to say, as hosted ones do."""
+        try:
+            return self.command(*words)
+        except ResponseError:
+            return None
+
     def script(self, name: str, *args: Any) -> Any:
         """The same with a script."""
         return self._run(name, list(args))

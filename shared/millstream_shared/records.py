@@ -8,6 +8,7 @@ its record must never change again. A run ends in a final state, or as Pending w
 
 import traceback
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from millstream_shared import errors, packing, tracebacks, values
@@ -36,7 +37,11 @@ _LARGEST_EXCEPTION = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run as it is stored. Times are in seconds since the epoch; `data` is the encoded result or exception."""
+    """One run as it is stored. Times are in seconds since the epoch; `data` is the encoded result or exception.
+
+    `details` holds what only flow runs have: `deployment` (its id), `queue`, `version` (of the flow), `function` (where
+    it can be loaded from), `due` (when it is to begin), `pause` (what it waits for).
+    """
 
     run_id: str
     kind: Literal["task", "flow"]
@@ -55,6 +60,7 @@ class Record:
     ended: float | None
     data_kind: int
     data: bytes | None
+    details: dict[str, Any] | None = None
 
     @property
     def state(self) -> State[Any]:
@@ -70,6 +76,8 @@ class Record:
         )
         if self.data_kind != ABSENT:
             state.data = decode_data(self.data_kind, self.data)
+        if self.details and self.state_type is StateType.SCHEDULED and "due" in self.details:
+            state.details = {"scheduled_time": datetime.fromtimestamp(self.details["due"], UTC)}
         state.run_id, state.run_name = self.run_id, self.name
         return state
 
@@ -95,6 +103,8 @@ class Record:
             None if self.kind == "task" else True,
             bytes.fromhex(self.flow_run_id) if self.flow_run_id else None,
         ]
+        if self.details:
+            fields.append(self.details)
         letter = _LETTERS[self.state_type]
         return bytes((VERSION,)) + (letter if self.ended is None else letter.upper()) + packing.pack(fields)
 
@@ -106,7 +116,7 @@ def decode(run_id: str, stored: bytes) -> Record:
     fields: list[Any] = packing.unpack(stored[2:])
     state_type = _TYPES[stored[1] | 0x20]
     name, function_name, created, started, ended, worker, data_kind, data = fields[:8]
-    state_name, message, parent, tags, attempt, is_flow, flow_run = fields[8:]
+    state_name, message, parent, tags, attempt, is_flow, flow_run, *details = fields[8:]
     return Record(
         run_id=run_id,
         kind="flow" if is_flow else "task",
@@ -125,7 +135,13 @@ def decode(run_id: str, stored: bytes) -> Record:
         ended=None if ended is None else (created + ended) / 1e6,
         data_kind=data_kind,
         data=data,
+        details=details[0] if details else None,
     )
+
+
+def letter_of(state_type: StateType) -> str:
+    """The letter that a record has for a kind of state, as long as its run has not ended."""
+    return _LETTERS[state_type].decode()
 
 
 def has_ended(stored: bytes) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from millstream_shared import connections, ids, keys, limits, records, rq_queue, scripts
-from millstream_shared.claims import Claim, Claimed, Orphan, Postponed, QueuedRun, Reaped
+from millstream_shared.claims import Claim, Claimed, Orphan, Postponed, QueuedFlowRun, QueuedRun, Reaped, RecordedRun
 from millstream_shared.links import Link
 from millstream_shared.records import Record
 
@@ -28,8 +28,12 @@ class Store(Link):
         is_async: bool,
         in_front: bool = False,
         tags: Sequence[str] = (),
+        again: bool = False,
     ) -> None:
-        """Queue the runs, whose tags are the same; those with unfinished upstream runs follow when these have ended."""
+        """Queue the runs, whose tags are the same; those with unfinished upstream runs follow when these have ended.
+
+        With `again` those that exist already, as they may in the second execution of a flow run, are followed instead.
+        """
         front, mode = "1" if in_front else "", "a" if is_async else "s"
         fixed = (queue, front, inbox, mode, rq_queue.JOB_DATA)
         tag_lines = limits.join_tags(tags)
@@ -38,8 +42,31 @@ class Store(Link):
             for run in some:
                 args += (run.run_id, run.description, run.payload, run.upstream)
             self._persist(
-                lambda again, args=args: scripts.run(self.client, "submit", [*fixed, "1" if again else "", *args])
+                lambda repeated, args=args: scripts.run(
+                    self.client, "submit", [*fixed, "1" if repeated or again else "", *args]
+                )
             )
+
+    def submit_flows(self, batch: Sequence[QueuedFlowRun], *, inbox: str, again: bool = False) -> list[str]:
+        """Queue flow runs, each on its queue when it is due; the id of each, or of that which had its key before.
+
+        With `again` those that exist already, as they may in the second execution of a flow run, are followed instead.
+        """
+        given: list[str] = []
+        for some in _chunks(batch, _LARGEST_CALL):
+            args: list[Any] = []
+            for run in some:
+                args += (keys.flow_queue(run.queue), run.run_id, run.name, run.payload, run.upstream, run.record)
+                due = "" if run.due is None else round(run.due * 1000)
+                args += (run.facets, due, run.parent_flow_run_id, "resume" if run.resumes else "", run.limit)
+                args += ("cancel" if run.is_cancelled_when_full else "", run.key)
+
+            def send(repeated: bool, args: list[Any] = args) -> Any:
+                known, keep = "1" if repeated or again else "", self.settings.retention_seconds
+                return scripts.run(self.client, "submit_flows", [inbox, rq_queue.JOB_DATA, known, keep, *args])
+
+            given += [name.decode() for name in self._persist(send)]
+        return given
 
     def queued_in_tree(self, run_id: str) -> list[tuple[str, bytes]]:
         """The runs in the tree of `run_id` that nobody executes now, queued, postponed or held back: id and payload.
@@ -99,14 +126,27 @@ class Store(Link):
     # -- doing work
 
     def claim(
-        self, owner: str, queues: Sequence[str], *, sync_slots: int, async_slots: int, most: int | None = None
+        self,
+        owner: str,
+        queues: Sequence[str],
+        *,
+        sync_slots: int,
+        async_slots: int,
+        flow_slots: int = 0,
+        most: int | None = None,
     ) -> Claimed:
         """Take runs from the queues, the first queue first, `most` at once if it says so.
+
+        Flow runs lie on queues of their own, `keys.flow_queue`, so that those which wait for a free process are not in
+        the way of task runs.
 
         Raises LeaseLost if `owner` was given up for dead.
         """
         limit = _LARGEST_CLAIM if most is None else max(most, 0)
-        args = [owner, max(sync_slots, 0), max(async_slots, 0), limit, rq_queue.timestamp(), *queues]
+        if flow_slots > 0:
+            queues = [name for queue in queues for name in (queue, keys.flow_queue(queue))]
+        slots = (max(sync_slots, 0), max(async_slots, 0), max(flow_slots, 0))
+        args = [owner, *slots, limit, rq_queue.timestamp(), *queues]
         next_due, taken = self._run("claim", args)
         runs = [
             Claim(
@@ -117,6 +157,7 @@ class Store(Link):
                 tries,
                 payload,
                 b"".join(refused).decode(),
+                mode == b"f",
             )
             for run_id, attempt, mode, crashes, tries, payload, *refused in taken
         ]
@@ -125,7 +166,10 @@ class Store(Link):
     def claim_one(self, owner: str, run_id: str) -> Claim | None:
         """Take a run that is in no queue any more: one that a stock `rq worker` has popped."""
         taken = self._run("claim_one", [owner, run_id, rq_queue.timestamp()])
-        return Claim(run_id, taken[0], taken[1] == b"a", 0, taken[2], taken[3]) if taken else None
+        if not taken:
+            return None
+        attempt, mode, tries, payload = taken
+        return Claim(run_id, attempt, mode == b"a", 0, tries, payload, is_flow=mode == b"f")
 
     def leave_to_rq(self, run_id: str) -> None:
         """After a settle, leave as much of the job as a stock RQ worker needs to take it away itself."""
@@ -164,7 +208,7 @@ class Store(Link):
         for some in _chunks(run_ids, _LARGEST_CALL):
             limit = self.settings.crash_limit
             stay = self._run("release", [owner, 1 if crashed else 0, limit if crashed else 1 << 30, *some])
-            over += [Orphan(name.decode(), int(attempt), payload, False) for name, attempt, payload in stay]
+            over += [Orphan(name.decode(), int(token), content, kind == b"flow") for name, token, content, kind in stay]
         return over
 
     def held(self, owner: str) -> set[str]:
@@ -202,13 +246,13 @@ class Store(Link):
 
     # -- records
 
-    def record(self, owner: str, runs: Iterable[tuple[str, bytes, bool]]) -> list[str]:
-        """Write the records of runs that `owner` executes itself: (run id, record, whether to hold it from now on)."""
+    def record(self, owner: str, runs: Iterable[RecordedRun]) -> list[str]:
+        """Write the records of runs that `owner` executes itself; the ids of those that had ended, or were not held."""
         refused: list[str] = []
         for some in _chunks(list(runs), _LARGEST_CALL):
             args: list[Any] = [owner, self.settings.retention_seconds]
-            for run_id, record, hold in some:
-                args += (run_id, record, "h" if hold else "")
+            for run in some:
+                args += run
             refused += [name.decode() for name in self._run("record", args)]
         return refused
 

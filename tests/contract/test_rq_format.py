@@ -132,7 +132,7 @@ def test_rq_lists_a_crashed_run_among_failed_jobs(server: Server, store: Store, 
     assert registry.get_job_ids() == [run.run_id]
     job = Job.fetch(run.run_id, connection=client)
     assert job.get_status() is JobStatus.FAILED
-    assert "crashed" in str(client.hget(keys.job(run.run_id), "exc_info"))
+    assert "did not complete" in str(client.hget(keys.job(run.run_id), "exc_info"))
     registry.requeue(run.run_id)
     assert claim(store, owner) == []
     assert registry.get_job_ids() == [run.run_id]
@@ -163,10 +163,30 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     folder = resources.files("millstream_shared") / "lua"
     text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".lua"))
     run_id = ids.new_task_run_id(FLOW)
-    known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", "rq:failed:"}
-    of_runs = (keys.job, keys.queue, keys.scheduled, keys.held, keys.inbox, keys.bell, keys.dependents)
+    known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", keys.PAUSED}
+    of_runs = (
+        keys.job,
+        keys.queue,
+        keys.scheduled,
+        keys.failed,
+        keys.workers_of_queue,
+        keys.held,
+        keys.inbox,
+        keys.bell,
+        keys.dependents,
+    )
     for build in (*of_runs, keys.logs, keys.limit, keys.slots, keys.waiters, keys.holds, keys.bucket):
         known.add(build(run_id).removesuffix(run_id))
+    known |= {keys.DEPLOYMENTS, keys.DEPLOYMENT_IDS, keys.SCHEDULES, keys.SCHEDULER}
+    known |= {
+        keys.FLOW_RUNS,
+        keys.once(""),
+        keys.DEPLOYMENTS,
+        keys.DEPLOYMENT_IDS,
+        keys.SCHEDULES,
+        keys.SCHEDULER,
+        *(keys.flow_runs_of(facet, "") for facet in ("flow", "deployment", "state")),
+    }
     known |= {key(run_id).removesuffix(ids.tree_of(run_id)) for key in (keys.runs, keys.logged, keys.subflows)}
     assert set(re.findall(r"'((?:rq|ms):[^']*)'", text)) == known
 

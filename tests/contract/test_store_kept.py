@@ -1,6 +1,7 @@
 """What the store promises about results, locks and parameters, on every kind of server."""
 
 from millstream_shared import ids, keys
+from millstream_shared.claims import RecordedRun
 from millstream_shared.kept import UNSENDABLE, Kept, digest
 from millstream_shared.store import Store
 from tests.harness import eventually
@@ -56,12 +57,12 @@ def test_the_parameters_of_a_flow_run_are_kept_for_the_retention(store: Store) -
 def test_only_a_completed_run_can_be_said_more_of(store: Store) -> None:
     """By who knows what is recorded of it; asking twice is asking once."""
     owner, run_id = ids.new_owner_id("client"), ids.new_task_run_id(None)
-    store.record(owner, [(run_id, b"\x01Cone", False)])
+    store.record(owner, [RecordedRun(run_id, b"\x01Cone")])
     assert not store.amend(run_id, b"\x01Canother", b"\x01Ctwo")
     assert not store.amend(run_id, b"\x01Cone", b"\x01Ftwo")
     assert store.amend(run_id, b"\x01Cone", b"\x01Ctwo")
     assert store.amend(run_id, b"\x01Cone", b"\x01Ctwo")
     assert store.records([run_id]) == {run_id: b"\x01Ctwo"}
     failed = ids.new_task_run_id(None)
-    store.record(owner, [(failed, b"\x01Fone", False)])
+    store.record(owner, [RecordedRun(failed, b"\x01Fone")])
     assert not store.amend(failed, b"\x01Fone", b"\x01Ctwo")

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from millstream_shared import envelopes, errors, ids, records
+from millstream_shared.claims import HOLD, QueuedRun, RecordedRun
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
-from millstream_shared.store import QueuedRun, Store
+from millstream_shared.store import Store
 
 FLOW = ids.new_flow_run_id()
 
@@ -185,8 +186,8 @@ def test_a_large_record_is_told_like_a_small_one(store: Store, owner: str) -> No
 def test_a_final_record_never_changes(store: Store, owner: str) -> None:
     """Once a run has ended, no other outcome is written over the first."""
     run_id = ids.new_task_run_id(FLOW)
-    assert store.record(owner, [(run_id, record(run_id).encode(), False)]) == []
-    assert store.record(owner, [(run_id, record(run_id, StateType.FAILED).encode(), False)]) == [run_id]
+    assert store.record(owner, [RecordedRun(run_id, record(run_id).encode())]) == []
+    assert store.record(owner, [RecordedRun(run_id, record(run_id, StateType.FAILED).encode())]) == [run_id]
     assert records.decode(run_id, store.records([run_id])[run_id]).state_type is StateType.COMPLETED
 
 
@@ -243,7 +244,7 @@ def test_a_flow_run_of_a_dead_owner_is_handed_to_the_one_who_finds_out(store: St
     run_id = ids.new_flow_run_id()
     running = record(run_id, StateType.RUNNING).encode()
     store.take_lease("dead")
-    store.record("dead", [(run_id, running, True)])
+    store.record("dead", [RecordedRun(run_id, running, hold=HOLD)])
     store.client.zadd("ms:leases", {"dead": 1})
     reaped = store.reap(owner)
     assert reaped

@@ -114,7 +114,7 @@ def test_a_name_is_text(declare: Any) -> None:
     [
         (task, "retrys", r"A task has no option 'retrys': did you mean 'retries'\?"),
         (flow, "task_runer", r"A flow has no option 'task_runer': did you mean 'task_runner'\?"),
-        (flow, "qqq", r"A flow has no option 'qqq': it has name, description, version, task_runner, "),
+        (flow, "qqq", r"A flow has no option 'qqq': it has name, description, version, queue, task_runner, "),
     ],
 )
 def test_an_option_that_does_not_exist_is_named(declare: Any, option: str, told: str) -> None:

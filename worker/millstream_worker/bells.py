@@ -14,18 +14,20 @@ class Bell:
     put there without ringing, by RQ's own tools, is found when the patience ends.
     """
 
-    def __init__(self, store: Store, queues: Sequence[str], patience: float) -> None:
+    def __init__(self, store: Store, patience: float) -> None:
         self._store = store
-        self._queues = queues
+        self.queues: tuple[str, ...] = ()
+        """Those it was armed for."""
         self._patience = patience
         self._connection: Any = None
         self.is_armed = False
 
-    def arm(self) -> None:
+    def arm(self, queues: Sequence[str]) -> None:
         """Begin to wait."""
         if self._connection is None:
             self._connection = self._store.connection()
-        self._store.arm_bell(self._connection, self._queues, self._patience)
+        self.queues = tuple(queues)
+        self._store.arm_bell(self._connection, self.queues, self._patience)
         self.is_armed = True
 
     def fileno(self) -> int:

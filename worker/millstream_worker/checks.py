@@ -44,7 +44,7 @@ def _ask_redis(workers: list[str]) -> None:
     from millstream import sessions  # as above
     from millstream_shared import errors
     from millstream_shared.settings import get_settings
-    from millstream_shared.workers import has_lease
+    from millstream_shared.worker_names import has_lease
 
     try:
         store = sessions.open_store(get_settings(), outage_seconds=get_settings().first_contact_seconds)

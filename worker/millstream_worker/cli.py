@@ -6,11 +6,13 @@ import sys
 import click
 
 from millstream_worker.checks import check
+from millstream_worker.command_groups import WorkerGroup
 
 _DEFAULT_THREADS = 16
+_DEFAULT_FLOWS = 10
 
 
-@click.group()
+@click.group(cls=WorkerGroup)
 def worker() -> None:
     """Workers execute the runs that flows put on queues."""
 
@@ -32,6 +34,13 @@ def worker() -> None:
     default=_DEFAULT_THREADS,
     show_default=True,
     help="Sync tasks at a time in each process; async tasks take no thread.",
+)
+@click.option(
+    "--flows",
+    type=click.IntRange(min=0),
+    default=_DEFAULT_FLOWS,
+    show_default=True,
+    help="Queued flow runs at a time, each in a process of its own; one that only waits for others is not counted.",
 )
 @click.option("--burst", is_flag=True, help="Stop when the queues are empty.")
 @click.option(
@@ -68,6 +77,7 @@ def start(
     queues: tuple[str, ...],
     processes: int | None,
     threads: int,
+    flows: int,
     burst: bool,
     grace: float,
     max_runs: int | None,
@@ -94,6 +104,8 @@ def start(
     if os.getcwd() not in sys.path:
         # Tasks are found where the worker is started, as with `rq worker`.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
+        # The processes of flow runs have the path of this one.
+        sys.path.insert(0, os.getcwd())
     if log_format:
         # The child processes are to do the same.
         os.environ["MILLSTREAM_LOGGING_FORMAT"] = log_format
@@ -110,7 +122,7 @@ def start(
         owner = ids.new_owner_id(name or kind)
         crew.start(owner)
         from millstream import sessions
-        from millstream_shared.workers import Names
+        from millstream_shared.worker_names import Names
         from millstream_worker.worker import Options, Worker
 
         store = sessions.open_store(settings, outage_seconds=float("inf"))
@@ -120,7 +132,9 @@ def start(
     except errors.MillstreamError as problem:
         crew.kill()
         raise click.ClickException(str(problem)) from problem
-    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most, name)
+    options = Options(
+        queues or (settings.default_queue,), burst, grace, lifeline, most, flows, is_daemon=kind == "worker", name=name
+    )
     # A worker that a script has started for itself is looked after by that script.
     pulse = pulses.Pulse(pulses.folder(settings)) if kind == "worker" else None
     sys.exit(Worker(store, options, crew, pulse).run())

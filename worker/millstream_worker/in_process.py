@@ -17,7 +17,7 @@ from millstream.runs import TaskRun
 from millstream_shared import ids, keys
 from millstream_shared.claims import Claim, Postponed
 from millstream_shared.store import Store
-from millstream_worker import endings
+from millstream_worker import endings, flow_execution
 from millstream_worker.execution import Assignment, Executor
 from millstream_worker.loops import Loops
 from millstream_worker.outcomes import Outcome
@@ -27,6 +27,7 @@ _logger = logging.getLogger("millstream.testing")
 _BELL_SECONDS = 1.0
 _SECONDS_AFTER_AN_ERROR = 0.1
 _MOST_ASYNC = 1000
+_MOST_FLOWS = 100
 
 
 class InProcessWorker:
@@ -124,7 +125,9 @@ class InProcessWorker:
         with self._lock:
             queues = list(self._queues)
             sync, asynchronous = self._threads + self._lent - self._sync, _MOST_ASYNC - self._async
-        claimed = self._store.claim(self._owner, queues, sync_slots=sync, async_slots=asynchronous)
+        claimed = self._store.claim(
+            self._owner, queues, sync_slots=sync, async_slots=asynchronous, flow_slots=_MOST_FLOWS
+        )
         refused = [claim for claim in claimed.runs if claim.refused_by]
         self._settle([endings.aborted(claim, self._owner) for claim in refused])
         for claim in claimed.runs:
@@ -133,6 +136,10 @@ class InProcessWorker:
         return claimed.next_due
 
     def _begin(self, claim: Claim) -> None:
+        if claim.is_flow:
+            flow = partial(contextvars.Context().run, self._execute_flow, claim)
+            threading.Thread(target=flow, name=f"millstream-flow-{claim.run_id[:4]}", daemon=True).start()
+            return
         assignment = Assignment(claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload)
         if claim.is_async:
             with self._lock:
@@ -147,6 +154,15 @@ class InProcessWorker:
 
     def _execute(self, assignment: Assignment) -> None:
         self._end(self._executor.execute(assignment), sync=1)
+
+    def _execute_flow(self, claim: Claim) -> None:
+        try:
+            flow_execution.execute(claim, self._owner)
+        except BaseException as stopped:
+            # It is recorded, and ends this thread only.
+            _logger.debug("A flow run was ended by %r", stopped)
+        with self._has_settled:
+            self._has_settled.notify_all()
 
     async def _execute_async(self, assignment: Assignment) -> None:
         self._end(await self._executor.execute_async(assignment), asynchronous=1)

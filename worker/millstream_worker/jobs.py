@@ -8,7 +8,7 @@ from millstream.store_session import Session
 from millstream_shared.claims import Claim, Postponed
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
-from millstream_worker import rq_worker
+from millstream_worker import flow_execution, rq_worker
 from millstream_worker.execution import Assignment, Executor
 
 _PAUSE_SECONDS = 0.5
@@ -25,22 +25,23 @@ def execute() -> None:
     sessions.use(session)
     try:
         claim = _claim(store, session.owner, run_id)
-        if claim is not None:
-            assignment = Assignment(
-                claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload
-            )
-            executor = Executor(session.owner)
-            if claim.is_async:
-                outcome = asyncio.run(executor.execute_async(assignment))
-            else:
-                outcome = executor.execute(assignment)
-            assert not isinstance(outcome, Postponed)  # nobody supervises: a retry was waited for
-            log_shipping.flush()
-            store.settle(session.owner, [outcome])
+        if claim is not None and claim.is_flow:
+            flow_execution.execute(claim, session.owner)
+        elif claim is not None:
+            _execute_task(store, session.owner, claim)
         store.leave_to_rq(run_id)
     finally:
         # RQ leaves its forked process without running exit handlers.
         sessions.close_current()
+
+
+def _execute_task(store: Store, owner: str, claim: Claim) -> None:
+    assignment = Assignment(claim.run_id, claim.attempt, claim.is_async, claim.crashes, claim.tries, claim.payload)
+    executor = Executor(owner)
+    outcome = asyncio.run(executor.execute_async(assignment)) if claim.is_async else executor.execute(assignment)
+    assert not isinstance(outcome, Postponed)  # nobody supervises: a retry was waited for
+    log_shipping.flush()
+    store.settle(owner, [outcome])
 
 
 def _claim(store: Store, owner: str, run_id: str) -> Claim | None:

@@ -1,9 +1,13 @@
 """The worker as RQ knows it: registered, with a heartbeat, obeying `rq suspend` and RQ's commands."""
 
+import json
 import logging
+import os
+import signal
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from typing import Any, cast
 
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -20,10 +24,19 @@ _SECONDS_BETWEEN_MAINTENANCE = 600.0
 class RegisteredWorker(BaseWorker):
     """An RQ worker without RQ's loop: `rq info`, `rq suspend` and `send_shutdown_command` find what they expect.
 
-    RQ's own thread listens for commands; `shutdown` arrives as SIGINT, as with any RQ worker.
+    RQ's own thread listens for commands; `shutdown` arrives as SIGINT, as with any RQ worker. `processes` and `threads`
+    are what it says of itself.
     """
 
-    def __init__(self, store: Store, name: str, queues: Sequence[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        queues: Sequence[str],
+        *,
+        processes: int | None = None,
+        threads: int | None = None,
+    ) -> None:
         logging.getLogger("rq.worker").setLevel(logging.WARNING)
         super().__init__(list(queues), name=name, connection=store.client)  # pyright: ignore[reportUnknownMemberType]
         # RQ adds a minute to this when it registers; our own heartbeats say exactly how long they are good for.
@@ -31,6 +44,19 @@ class RegisteredWorker(BaseWorker):
         self._url = store.url
         self._time_to_live = int(store.settings.lease_seconds * 2)
         self._maintain_at = time.monotonic() + _SECONDS_BETWEEN_MAINTENANCE
+        self._about = {"processes": processes or "", "threads": threads or ""}
+        self._about["millstream_version"] = metadata.version("millstream")
+
+    def serialize(self) -> dict[str, Any]:
+        """What RQ writes of a worker, and what it does not know of ours."""
+        fields = cast("dict[str, Any]", super().serialize())  # pyright: ignore[reportUnknownMemberType]
+        return fields | self._about
+
+    def handle_payload(self, message: dict[str, Any]) -> None:
+        """Obey a command. A shutdown `at_once` comes as two signals, of two kinds, so that none hides the other."""
+        super().handle_payload(message)  # pyright: ignore[reportUnknownMemberType]
+        if json.loads(message["data"]).get("at_once"):
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def register(self) -> None:
         """Appear in `rq info`, and listen for commands."""
@@ -57,8 +83,9 @@ class RegisteredWorker(BaseWorker):
         connection: Any = self.connection
         with connection.pipeline() as pipeline:
             # All fields again: the registration may have expired during an outage.
-            fields = cast("dict[str, Any]", self.serialize())  # pyright: ignore[reportUnknownMemberType]
-            pipeline.hset(self.key, mapping=fields | {"state": WorkerStatus.BUSY if busy else WorkerStatus.IDLE})
+            pipeline.hset(
+                self.key, mapping=self.serialize() | {"state": WorkerStatus.BUSY if busy else WorkerStatus.IDLE}
+            )
             for queue in self.queue_names():
                 pipeline.sadd(f"rq:workers:{queue}", self.key)
             pipeline.sadd(self.redis_workers_keys, self.key)

@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from importlib import metadata
 from types import FrameType
 
-from millstream_shared import connections, errors, ids
+from millstream_shared import connections, errors, ids, keys
 from millstream_shared.claims import Postponed
 from millstream_shared.logs import Batch, Logs
 from millstream_shared.store import Store
-from millstream_shared.workers import Names
+from millstream_shared.worker_names import Names
 from millstream_worker import endings, reaping, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
+from millstream_worker.flow_processes import FlowProcess, FlowProcesses
 from millstream_worker.paces import Pace
 from millstream_worker.pulses import Pulse
 from millstream_worker.rq_worker import RegisteredWorker
+from millstream_worker.schedules import Schedules
 from millstream_worker.sweeping import Sweeper
 
 _BELL_SECONDS = 1.0
@@ -39,6 +41,8 @@ class Options:
 
     `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once. `most` is how many runs it
     executes at once, not counting those that lend their thread while they wait (None: as many as its crew takes).
+    `flows` is how many queued flow runs it executes at once, not counting those that only wait. A
+    daemon, that is one which does not end with a script, fires the schedules of deployments too.
     """
 
     queues: tuple[str, ...]
@@ -46,6 +50,8 @@ class Options:
     grace_seconds: float = 60.0
     lifeline: int | None = None
     most: int | None = None
+    flows: int = 0
+    is_daemon: bool = False
     name: str | None = None
     """What people call it; its lease and its records have a name that begins with this."""
 
@@ -69,13 +75,15 @@ class Worker:
         self._selector = crew.selector
         self._crew = crew
         crew.grace_seconds = store.settings.timeout_grace_seconds
-        self._bell = Bell(store, options.queues, _BELL_SECONDS)
+        self._flows = FlowProcesses(options.flows, crew.selector)
+        self._bell = Bell(store, _BELL_SECONDS)
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
         self._names = Names(store)
         self._pulse = pulse
         store.during_outage = self._beat
         self._rq: RegisteredWorker | None = None
+        self._schedules = Schedules(store, self._name) if options.is_daemon else None
         self._may_have_work = True
         self._is_suspended = self._is_unheard = False
         self._stopping_since: float | None = None
@@ -107,7 +115,8 @@ class Worker:
         self._store.take_lease(self._name)
         if self._options.name:
             self._names.take(self._options.name, self._name)
-        self._rq = RegisteredWorker(self._store, self._name, self._options.queues)
+        crew, queues = self._crew, self._queues(with_flows=self._options.flows > 0)
+        self._rq = RegisteredWorker(self._store, self._name, queues, processes=crew.processes, threads=crew.threads)
         self._rq.register()
         self._duties_at = 0.0
         if self._pulse:
@@ -125,6 +134,7 @@ class Worker:
             queues=",".join(self._options.queues),
             processes=self._crew.processes,
             threads=self._crew.threads,
+            flows=self._options.flows,
             redis=connections.say_where(self._store.url),
             **versions,
         )
@@ -136,6 +146,8 @@ class Worker:
         for key, events in self._selector.select(self._patience()):
             if isinstance(key.data, ChildProcess):
                 self._settle(self._crew.listen(key.data, bool(events & selectors.EVENT_WRITE)))
+            elif isinstance(key.data, FlowProcess):
+                self._hear_of_flow(key.data)
             else:
                 key.data()
         now = time.monotonic()
@@ -150,11 +162,15 @@ class Worker:
             self._pace.stalled()
         if now >= self._duties_at:
             self._do_duties()
+        if self._schedules and self._stopping_since is None and self._crew.is_ready:
+            self._schedules.tend_if_due()
 
     def _patience(self) -> float:
         """How long there is nothing to do but listen."""
         now = time.monotonic()
         until = min(self._duties_at, self._due_at, self._crew.next_deadline, self._crew.next_tending)
+        if self._schedules and self._stopping_since is None and self._crew.is_ready:
+            until = min(until, self._schedules.due_at)
         if self._crew.has_surplus:
             until = min(until, now + 0.1)
         if self._stopping_since is not None:
@@ -167,23 +183,34 @@ class Worker:
 
     def _is_done(self) -> bool:
         if self._stopping_since is not None:
-            return self._crew.is_idle or time.monotonic() >= self._stopping_since + self._options.grace_seconds
-        return self._options.burst and self._crew.is_ready and not self._may_have_work and self._crew.is_idle
+            return self._is_idle or time.monotonic() >= self._stopping_since + self._options.grace_seconds
+        return self._options.burst and self._crew.is_ready and not self._may_have_work and self._is_idle
+
+    @property
+    def _is_idle(self) -> bool:
+        return self._crew.is_idle and not self._flows.in_flight
+
+    @property
+    def _in_flight(self) -> list[str]:
+        return self._crew.in_flight + self._flows.in_flight
 
     def _end(self) -> None:
         """Hand back what is left; let go of the children, the registration and the lease."""
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
-        unfinished = self._crew.in_flight
+        unfinished = self._in_flight
         if self._pulse:
             self._pulse.stop()
         if unfinished:
             worker_logging.info("handing back what runs", runs=len(unfinished))
             self._crew.kill()
+            self._flows.kill()
         try:
             self._bell.reset()
             self._store.give_up_soon()
             self._store.release(self._name, unfinished)
+            if self._schedules:
+                self._schedules.end()
             if self._rq:
                 self._rq.unregister()
             if self._options.name:
@@ -204,15 +231,16 @@ class Worker:
         if not self._may_have_work or self._stopping_since is not None or self._is_suspended:
             return
         sync, asynchronous = self._crew.free_slots(self._pace.ahead())
-        # With all threads busy there may still be async runs, behind the first sync one: look, but not all the time.
-        if sync <= 0 and (asynchronous <= 0 or time.monotonic() < self._claim_at):
+        flows = self._flows.free_slots if self._crew.is_ready else 0
+        # With all threads busy there may be async runs, behind the first sync one, or flow runs: look, but not always.
+        if sync <= 0 and (max(asynchronous, flows) <= 0 or time.monotonic() < self._claim_at):
             return
         most = None if self._options.most is None else self._options.most - self._crew.busy
         if most is not None and most <= 0:
             return
         try:
             claimed = self._store.claim(
-                self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous, most=most
+                self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous, flow_slots=flows, most=most
             )
         except errors.LeaseLost:
             self._start_over()
@@ -222,7 +250,10 @@ class Worker:
         claims = claimed.runs
         self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
         taken_async = sum(claim.is_async for claim in claims)
-        if len(claims) - taken_async < sync and taken_async < asynchronous and (most is None or len(claims) < most):
+        taken_flows = sum(claim.is_flow for claim in claims) if flows > 0 else 0
+        taken_sync = len(claims) - taken_async - taken_flows
+        has_room = taken_sync < sync and taken_async < asynchronous and (taken_flows < flows or flows <= 0)
+        if has_room and (most is None or len(claims) < most):
             self._may_have_work = False
         if not claims:
             return
@@ -230,6 +261,9 @@ class Worker:
         if refused:
             self._store.settle(self._name, [endings.aborted(claim, self._name) for claim in refused])
             claims = [claim for claim in claims if not claim.refused_by]
+        if taken_flows:
+            self._flows.begin([claim for claim in claims if claim.is_flow], self._name)
+            claims = [claim for claim in claims if not claim.is_flow]
         if claims:
             last_chance = self._store.settings.crash_limit - 1
             self._crew.assign(
@@ -238,13 +272,24 @@ class Worker:
             )
 
     def _listen_for_work(self) -> None:
-        if self._may_have_work or self._bell.is_armed or time.monotonic() < self._listen_at:
+        if self._may_have_work or time.monotonic() < self._listen_at:
             return
+        queues = self._queues(with_flows=self._flows.free_slots > 0)
+        if self._bell.is_armed:
+            if queues == self._bell.queues:
+                return
+            # Who has no room for a flow run may not take the call for one from a worker that has.
+            self._selector.unregister(self._bell)
+            self._bell.reset()
         try:
-            self._bell.arm()
+            self._bell.arm(queues)
             self._selector.register(self._bell, selectors.EVENT_READ, self._answer_bell)
         except connections.OUTAGE:
             self._silence_bell()
+
+    def _queues(self, *, with_flows: bool) -> tuple[str, ...]:
+        queues = self._options.queues
+        return (*queues, *map(keys.flow_queue, queues)) if with_flows else queues
 
     def _answer_bell(self) -> None:
         self._selector.unregister(self._bell)
@@ -294,6 +339,15 @@ class Worker:
         if refused:
             worker_logging.warning("refused: other workers took these runs over", runs=refused)
 
+    def _hear_of_flow(self, process: FlowProcess) -> None:
+        news = self._flows.listen(process)
+        # A flow that has ended, or only waits now, leaves room for another one.
+        self._may_have_work = True
+        for cause in news.causes:
+            worker_logging.error("a flow process died", cause=cause, runs=len(news.lost))
+            orphans = self._store.release(self._name, news.lost, crashed=True)
+            reaping.settle_orphans(self._store, self._name, orphans, cause)
+
     def _keep_lines(self, lines: list[Batch]) -> None:
         """Before anybody hears that the runs have ended: who then asks for their lines finds all of them."""
         try:
@@ -318,14 +372,16 @@ class Worker:
         if self._outages != self._store.outages:
             self._outages = self._store.outages
             # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
-            unknown = self._store.held(self._name) - set(self._crew.in_flight)
+            unknown = self._store.held(self._name) - set(self._in_flight)
             self._store.release(self._name, list(unknown))
         if reaping.take_over_from_the_dead(self._store, self._name):
             self._may_have_work = True
         self._sweeper.sweep_if_due()
+        if self._options.is_daemon and self._crew.is_ready:
+            self._flows.warm()
         assert self._rq is not None
         try:
-            self._rq.beat(busy=not self._crew.is_idle, tally=self._pace.take_tally())
+            self._rq.beat(busy=not self._is_idle, tally=self._pace.take_tally())
             self._rq.maintain()
             suspended = self._rq.is_suspended()
         except (*connections.OUTAGE, errors.BackendFull) as lost:
@@ -354,10 +410,13 @@ class Worker:
         """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""
         worker_logging.error("the lease ran out; what was running is stopped, others have it now", worker=self._name)
         self._crew.kill()
+        self._flows.kill()
         if self._rq:
             self._rq.unregister()
         self._name = ids.new_owner_id(ids.label_of(self._name))
         self._crew.start(self._name)
+        if self._schedules:
+            self._schedules.owner = self._name
         self._register()
         self._may_have_work = True
 
@@ -380,7 +439,7 @@ class Worker:
         if self._stopping_since is not None:
             raise StopAtOnce
         self._stopping_since = time.monotonic()
-        worker_logging.info("stopping", signal=signal.Signals(number).name, running=len(self._crew.in_flight))
+        worker_logging.info("stopping", signal=signal.Signals(number).name, running=len(self._in_flight))
         self._crew.ask_back()
 
     def _on_lifeline(self) -> None:

@@ -1,14 +1,11 @@
 """`millstream concurrency-limit`: how many task runs with a tag may be executed at once."""
 
-from functools import partial
-
 import click
 
 from millstream import limits
-from millstream.cli import limit_tables
+from millstream.cli import limit_tables, suggestions, tables
 
 _SLOTS = click.IntRange(min=0)
-_json = partial(click.option, "--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group("concurrency-limit")
@@ -17,7 +14,7 @@ def concurrency_limit() -> None:
 
 
 @concurrency_limit.command()
-@click.argument("tag")
+@click.argument("tag", shell_complete=suggestions.limited_tags)
 @click.argument("limit", type=_SLOTS)
 def create(tag: str, limit: int) -> None:
     """Let at most LIMIT runs with TAG begin; if there is such a limit, change it.
@@ -29,7 +26,7 @@ def create(tag: str, limit: int) -> None:
 
 
 @concurrency_limit.command()
-@_json()
+@tables.json_option
 def ls(as_json: bool) -> None:
     """List all limits on tags."""
     prefix = limits.of_tag("")
@@ -38,15 +35,15 @@ def ls(as_json: bool) -> None:
 
 
 @concurrency_limit.command()
-@click.argument("tag")
-@_json()
+@click.argument("tag", shell_complete=suggestions.limited_tags)
+@tables.json_option
 def inspect(tag: str, as_json: bool) -> None:
     """Show which runs with TAG have slots, and which wait, the next one first."""
     limit_tables.show_inspection(limits.inspect(limits.of_tag(tag)), as_json=as_json)
 
 
 @concurrency_limit.command()
-@click.argument("tag")
+@click.argument("tag", shell_complete=suggestions.limited_tags)
 def reset(tag: str) -> None:
     """Take all slots back: runs that have some go on, and others begin beside them."""
     limits.reset(limits.of_tag(tag))
@@ -54,7 +51,7 @@ def reset(tag: str) -> None:
 
 
 @concurrency_limit.command()
-@click.argument("tag")
+@click.argument("tag", shell_complete=suggestions.limited_tags)
 def delete(tag: str) -> None:
     """Limit runs with TAG no more."""
     limits.delete(limits.of_tag(tag))

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import click
 
+from millstream.cli import run_tables, tables
 from millstream.logging import LogLine, follow_logs, read_logs
 from millstream_shared.settings import get_settings
 
@@ -63,6 +64,17 @@ def logs(
         click.echo(_as_json(line) if as_json else _as_text(line))
     if not number:
         click.echo(f"There are no such lines.{_hint()}", err=True)
+
+
+@flow_run.command()
+@click.argument("flow_run_id", metavar="ID")
+@tables.json_option
+def inspect(flow_run_id: str, as_json: bool) -> None:
+    """Show the flow run ID: how it stands, why it does not move, how its task runs are doing.
+
+    The first twelve digits of the id do.
+    """
+    run_tables.show(flow_run_id, as_json=as_json)
 
 
 def _hint() -> str:

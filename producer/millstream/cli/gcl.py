@@ -1,15 +1,12 @@
 """`millstream gcl`: global concurrency limits, which `concurrency()` and `rate_limit()` ask for by name."""
 
-from functools import partial
-
 import click
 
 from millstream import limits
-from millstream.cli import limit_tables
+from millstream.cli import limit_tables, suggestions, tables
 
 _SLOTS = click.IntRange(min=0)
 _DECAY = click.FloatRange(min=0)
-_json = partial(click.option, "--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group()
@@ -31,22 +28,22 @@ def create(name: str, limit: int, disable: bool, slot_decay_per_second: float) -
 
 
 @gcl.command()
-@_json()
+@tables.json_option
 def ls(as_json: bool) -> None:
     """List all limits, those on tags as well."""
     limit_tables.show(limits.read_all(), as_json=as_json)
 
 
 @gcl.command()
-@click.argument("name")
-@_json()
+@click.argument("name", shell_complete=suggestions.limits)
+@tables.json_option
 def inspect(name: str, as_json: bool) -> None:
     """Show who holds slots of a limit, and who waits, the next one first."""
     limit_tables.show_inspection(limits.inspect(name), as_json=as_json)
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 @click.option("-l", "--limit", type=_SLOTS, help="How many slots.")
 @click.option("--enable/--disable", "active", default=None, help="Whether it limits anything.")
 @click.option("--slot-decay-per-second", type=_DECAY, help="How many slots come back a second, by themselves.")
@@ -59,7 +56,7 @@ def update(name: str, limit: int | None, active: bool | None, slot_decay_per_sec
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def enable(name: str) -> None:
     """Have a limit count."""
     limits.update(name, active=True)
@@ -67,7 +64,7 @@ def enable(name: str) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def disable(name: str) -> None:
     """Have a limit not count; who waits for it is let in."""
     limits.update(name, active=False)
@@ -75,7 +72,7 @@ def disable(name: str) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def reset(name: str) -> None:
     """Take all slots back: who has some goes on, and others begin beside them."""
     limits.reset(name)
@@ -83,7 +80,7 @@ def reset(name: str) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def delete(name: str) -> None:
     """Delete a limit; who waits for it is let in."""
     limits.delete(name)

@@ -50,4 +50,7 @@ def _say_broken(name: str, failure: Exception) -> click.Command:
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Python workflows on Redis: run workers, look after deployments, see what runs."""
+    """Python workflows on Redis: run workers, look after deployments, see what runs.
+
+    Exit codes: 0 if it was done, 1 if it could not be (one line says why), 2 for a command that is wrong as written.
+    """

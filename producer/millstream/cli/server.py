@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from millstream.cli import tables
 from millstream.embedded import upkeep
 from millstream_shared import settings
 
@@ -40,16 +41,16 @@ def status() -> None:
     found = upkeep.read_status(settings.get_settings().home)
     if not found.answers:
         click.echo("running, but it does not answer" if found.running else "not running")
-        click.echo(f"{_line('url', found.url)}\n{_line('history', _size(found.data_bytes))}")
+        click.echo(f"{_line('url', found.url)}\n{_line('history', tables.size(found.data_bytes))}")
         sys.exit(_SICK if found.running else _NOT_RUNNING)
     lines = {
         "url": found.url,
         "process": str(found.pid),
         "version": found.version,
-        "memory": _size(found.memory_bytes),
-        "used by": "unknown" if found.users is None else _count(found.users, "process", "processes"),
-        "clients": _count(found.connections, "connection", "connections"),
-        "history": _size(found.data_bytes),
+        "memory": tables.size(found.memory_bytes),
+        "used by": "unknown" if found.users is None else tables.number(found.users, "process", "processes"),
+        "clients": tables.number(found.connections, "connection", "connections"),
+        "history": tables.size(found.data_bytes),
         "ends": "with `millstream server stop`" if found.kept else "with the last process that uses it",
     }
     click.echo("\n".join(["running", *(_line(name, value) for name, value in lines.items())]))
@@ -57,17 +58,3 @@ def status() -> None:
 
 def _line(name: str, value: str) -> str:
     return f"  {name:<10}{value}"
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"
-
-
-def _size(size: int) -> str:
-    """A number of bytes for people: `512 B`, `1.5 MiB`."""
-    scaled, unit = float(size), "B"
-    for larger in ("KiB", "MiB", "GiB"):
-        if scaled < 1024:
-            break
-        scaled, unit = scaled / 1024, larger
-    return f"{scaled:.1f} {unit}" if unit != "B" else f"{size} B"

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from millstream import arguments, context, printing, sessions, surroundings
@@ -16,6 +16,8 @@ from millstream_shared.envelopes import Header
 from millstream_shared.settings import get_settings
 
 if TYPE_CHECKING:
+    from millstream.call_ids import CallIds
+    from millstream.flows import Flow
     from millstream.store_session import Session
     from millstream.tasks import Task
 
@@ -54,7 +56,21 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         # What a task needs to go on comes before what nobody has begun: trees are walked depth first, and the number of
         # tasks that wait for others stays small.
         header = self._header(session, task)
-        return send(session, task, queue, header, batch, wait_for, in_front=header.depth > 1)
+        around = context.FlowRunContext.get()
+        # Within a task this is another execution's affair: what a task has started begins anew with it.
+        call_ids = around.call_ids if around is not None and header.parent_run_id is None else None
+        again = around is not None and around.flow_run.is_resumed
+        return send(
+            session,
+            task,
+            queue,
+            header,
+            batch,
+            wait_for,
+            in_front=header.depth > 1,
+            call_ids=call_ids,
+            again=again and call_ids is not None,
+        )
 
     def stop(self, abandon: bool) -> None:
         """With `abandon`, end the runs that no worker has begun: their flow run was interrupted, nobody wants them."""
@@ -107,41 +123,56 @@ def send(
     wait_for: Sequence[Any],
     *,
     in_front: bool = False,
+    call_ids: "CallIds | None" = None,
+    again: bool = False,
 ) -> list[Future[Any]]:
-    """Put a run for each element of the batch on `queue`, at its end or `in_front`. Raises as `submit_batch` does."""
+    """Put a run for each element of the batch on `queue`, at its end or `in_front`. Raises as `submit_batch` does.
+
+    `call_ids` gives the runs their ids; with `again` runs of these ids may exist, which are followed then.
+    """
     # All arguments before the first run: one that cannot be sent must not leave half a map behind. The rest goes
     # in parts, so that workers begin while later parts are still being made.
     name = task.name
     bodies = [arguments.encode_for_queue(name, parameters, wait_for) for parameters in batch]
     futures: list[Future[Any]] = []
     for at in range(0, len(bodies), _PART):
-        queued = _seal(name, header, bodies[at : at + _PART])
-        futures += _send_part(session, queue, queued, is_async=task.isasync, in_front=in_front, tags=header.tags)
+        queued = _seal(name, header, bodies[at : at + _PART], call_ids)
+        futures += _send_part(
+            session, queue, queued, is_async=task.isasync, in_front=in_front, tags=header.tags, again=again
+        )
     return futures
 
 
 def _send_part(
-    session: "Session", queue: str, queued: list[QueuedRun], *, is_async: bool, in_front: bool, tags: Sequence[str]
+    session: "Session",
+    queue: str,
+    queued: list[QueuedRun],
+    *,
+    is_async: bool,
+    in_front: bool,
+    tags: Sequence[str],
+    again: bool,
 ) -> list[Future[Any]]:
     live_state = session.live_state
     futures: list[Future[Any]] = [Future(run.run_id, run.description, live_state, stored=True) for run in queued]
     session.watcher.watch(futures)
     try:
-        session.store.submit(queue, queued, inbox=session.owner, is_async=is_async, in_front=in_front, tags=tags)
+        session.store.submit(
+            queue, queued, inbox=session.owner, is_async=is_async, in_front=in_front, tags=tags, again=again
+        )
     except BaseException:
         session.watcher.forget(futures)
         raise
     return futures
 
 
-def _seal(task_name: str, header: Header, bodies: list[Encoded]) -> list[QueuedRun]:
+def _seal(task_name: str, header: Header, bodies: list[Encoded], call_ids: "CallIds | None") -> list[QueuedRun]:
     key = get_settings().signing_key
     signing_key = key.get_secret_value().encode() if key else None
     encoded, created = header.encoded, time.time()
     queued: list[QueuedRun] = []
-    flow_run_id = header.flow_run_id
-    for body, upstream, is_elsewhere in bodies:
-        run_id = ids.new_task_run_id(flow_run_id) if flow_run_id else ids.new_background_run_id()
+    run_ids = _run_ids(task_name, header.flow_run_id, bodies, call_ids)
+    for run_id, (body, upstream, is_elsewhere) in zip(run_ids, bodies, strict=True):
         needed = "".join(upstream)
         payload = envelopes.seal(
             run_id, created, encoded, bytes.fromhex(needed), body, signing_key, is_elsewhere=is_elsewhere
@@ -150,14 +181,22 @@ def _seal(task_name: str, header: Header, bodies: list[Encoded]) -> list[QueuedR
     return queued
 
 
-def function_of(session: "Session", task: "Task[..., Any]") -> str:
-    """How a worker finds the task: by name where that leads to this very task, else by the hash of its content."""
-    if by_name := task.reference:
+def _run_ids(task_name: str, flow_run_id: str, bodies: list[Encoded], call_ids: "CallIds | None") -> Iterable[str]:
+    if call_ids is not None:
+        return call_ids.of_tasks(task_name, (body.identity for body in bodies))
+    if flow_run_id:
+        return (ids.new_task_run_id(flow_run_id) for _ in bodies)
+    return (ids.new_background_run_id() for _ in bodies)
+
+
+def function_of(session: "Session", function: "Task[..., Any] | Flow[..., Any]") -> str:
+    """How a worker finds a task or flow: by name where that leads to this very one, else by the hash of its content."""
+    if by_name := function.reference:
         return by_name
     try:
-        definition = values.dumps(task)
+        definition = values.dumps(function)
     except Exception as failure:
-        raise errors.UnpicklableArgument(task.name, "the function itself", str(failure)) from failure
+        raise errors.UnpicklableArgument(function.name, "the function itself", str(failure)) from failure
     digest = hashlib.sha256(definition).hexdigest()
     session.put_definition(digest, definition)
     return f"sha256:{digest}"

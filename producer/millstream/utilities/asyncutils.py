@@ -17,6 +17,13 @@ async def run_sync_in_worker_thread(function: Callable[P, R], /, *args: P.args, 
     return await asyncio.to_thread(function, *args, **kwargs)
 
 
+def here_or_awaitable(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+    """What a blocking function gives; where an event loop runs, an awaitable of that, which a thread works out."""
+    if states.loop_is_running():
+        return asyncio.to_thread(function, *args, **kwargs)
+    return function(*args, **kwargs)
+
+
 def run_blocking(awaitable: Awaitable[R]) -> R:
     """The value of `awaitable`, from sync code, in a loop of its own.
 

@@ -1,23 +1,40 @@
 -- Takes runs from the queues, in order of priority, under the lease of the worker that asks.
--- ARGV: owner, slots for sync runs, slots for async runs, how many at most, time as RQ writes it, queues...
+-- ARGV: owner, slots for sync runs, slots for async runs, slots for flow runs, how many at most, time as RQ writes it, queues...
 -- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload, and for one that a
 -- limit of 0 will never let in the name of that limit
 -- also when memory is full
 -- may use slots.lua
-local owner, sync, async, most, now = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local owner, sync, async, flows = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local most, now = tonumber(ARGV[5]), ARGV[6]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
 local held = 'ms:held:' .. owner
 local taken, size, next_due = {}, 0, -1
+
+-- A flow run that does not stand in line: its worker ends it.
+local function take_refused(id, worker, run)
+  local job = 'rq:job:' .. id
+  local line = redis.call('HGET', job, 'awaits')
+  redis.call('ZREM', 'ms:waiters:' .. line, id)
+  redis.call('HDEL', job, 'awaits')
+  local attempt = redis.call('HINCRBY', job, 'attempts', 1)
+  redis.call('HSET', job, 'status', 'started', 'worker_name', worker)
+  redis.call('HSET', 'ms:held:' .. worker, id, attempt)
+  return { id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], line }
+end
 local set_aside = 0
-for i = 6, #ARGV do
-  local queue = ARGV[i]
+local open, paused = {}, redis.call('SMISMEMBER', 'ms:paused', unpack(ARGV, 7))
+for i = 7, #ARGV do
+  -- Who resumes a queue rings its bell.
+  if paused[i - 6] == 1 then redis.call('DEL', 'ms:bell:' .. ARGV[i]) else open[#open + 1] = ARGV[i] end
+end
+for _, queue in ipairs(open) do
   local key = 'rq:queue:' .. queue
   local wait = enqueue_due(queue)
   if wait and (next_due < 0 or wait < next_due) then next_due = wait end
   -- Large payloads are fetched a few at a time: one answer should not block the server.
-  while (sync > 0 or async > 0) and #taken < most and size < 8388608 and set_aside < 500 do
+  while (sync > 0 or async > 0 or flows > 0) and #taken < most and size < 8388608 and set_aside < 500 do
     local id = redis.call('LPOP', key)
     if not id then break end
     local job = 'rq:job:' .. id
@@ -25,7 +42,8 @@ for i = 6, #ARGV do
     if run[4] and is_twice(id, queue) then
       redis.call('HSET', job, 'status', 'started')
     elseif run[1] then
-      local free = run[2] == 'a' and async or sync
+      local free = sync
+      if run[2] == 'a' then free = async elseif run[2] == 'f' then free = flows end
       if free <= 0 then
         redis.call('LPUSH', key, id)
         break
@@ -33,7 +51,13 @@ for i = 6, #ARGV do
       size = size + #run[1]
       local admitted = not run[5] or slots().admit(id, run[5], owner)
       if admitted then
-        if run[2] == 'a' then async = async - 1 else sync = sync - 1 end
+        if run[2] == 'a' then
+          async = async - 1
+        elseif run[2] == 'f' then
+          flows = flows - 1
+        else
+          sync = sync - 1
+        end
         local attempt = redis.call('HINCRBY', job, 'attempts', 1)
         redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
         redis.call('HSET', held, id, attempt)
@@ -41,6 +65,8 @@ for i = 6, #ARGV do
         taken[#taken + 1] = {
           id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], admitted ~= true and admitted or nil,
         }
+      elseif run[2] == 'f' and redis.call('HGET', job, 'collision') == 'cancel' then
+        taken[#taken + 1] = take_refused(id, owner, run)
       else
         set_aside = set_aside + 1
       end

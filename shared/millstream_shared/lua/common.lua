@@ -15,6 +15,35 @@ local function has_ended(record)
   return letter and letter >= 65 and letter <= 90
 end
 
+local function is_flow(id)
+  return string.sub(id, 17, 17) == 'a'
+end
+
+-- Keeps the lists of flow runs in step with a record that is about to be written: one list for each state, and, with
+-- `facets`, which only the first record of a run has, those of all, of its flow and of its deployment. Lists of what has
+-- ended forget what is so old that its record is gone too.
+local function list_flow_run(id, before, record, facets, keep)
+  local state = string.lower(string.sub(record, 2, 2))
+  local old = before and string.lower(string.sub(before, 2, 2))
+  if state == old then return end
+  local now = now_ms()
+  local function add(list, born, is_trimmed)
+    redis.call('ZADD', list, born, id)
+    if is_trimmed then redis.call('ZREMRANGEBYSCORE', list, '-inf', now - 2000 * keep) end
+    redis.call('EXPIRE', list, 2 * keep)
+  end
+  local born = redis.call('ZSCORE', 'ms:flow-runs', id)
+  if facets ~= '' and not born then
+    local created, flow, deployment = string.match(facets, '^(%d+)\n([^\n]*)\n(.*)$')
+    born = created
+    add('ms:flow-runs', born, true)
+    add('ms:flow-runs:flow:' .. flow, born, true)
+    if deployment ~= '' then add('ms:flow-runs:deployment:' .. deployment, born, true) end
+  end
+  if old then redis.call('ZREM', 'ms:flow-runs:state:' .. old, id) end
+  add('ms:flow-runs:state:' .. state, born or now, has_ended(record))
+end
+
 -- Whether a run is still to be executed: it has a job, and not one that is only kept for a look at what went wrong.
 local function is_live(id)
   return redis.call('HEXISTS', 'rq:job:' .. id, 'payload') == 1
@@ -90,9 +119,17 @@ local function bury(job, id, keep)
   if not kept[1] then return end
   redis.call('HDEL', job, 'payload', 'reply', 'dependents')
   redis.call('HSET', job, 'dead_letter', kept[1], 'status', 'failed', 'exc_info',
-    'The run crashed: its record has the reason.')
+    'The run did not complete: its record has the reason.')
   redis.call('EXPIRE', job, keep)
   redis.call('ZADD', 'rq:failed:' .. kept[2], math.floor(now_ms() / 1000) + keep, id)
+end
+
+-- Whether a run whose process has died may be executed again by itself: a task run may. A flow run only if it had not
+-- begun, or if that is the policy of its deployment.
+local function may_go_on(id)
+  if not is_flow(id) or redis.call('HGET', 'rq:job:' .. id, 'on_crash') == 'resume' then return true end
+  local letter = string.sub(redis.call('HGET', tree(id), id) or '', 2, 2)
+  return letter == 's' or letter == 'p'
 end
 
 -- Ended runs that had slots of limits, or waited for one: `pass_slots_on` goes on with them.
@@ -100,10 +137,17 @@ local leaving = {}
 
 -- Writes an ended run's record, takes its job away, frees what waited for it. `told` collects whom to tell, by inbox.
 local function finish(id, record, keep, told, freed)
+  local letter = string.byte(record, 2)
+  -- A flow run that did not complete may be resumed.
+  local is_kept = letter == 75
+  if is_flow(id) then
+    list_flow_run(id, redis.call('HGET', tree(id), id), record, '', keep)
+    is_kept = letter ~= 67
+  end
   redis.call('HSET', tree(id), id, record)
   local job = 'rq:job:' .. id
   local known = redis.call('HMGET', job, 'reply', 'dependents', 'slots', 'awaits')
-  if string.byte(record, 2) == 75 then bury(job, id, keep) else redis.call('DEL', job) end
+  if is_kept then bury(job, id, keep) else redis.call('DEL', job) end
   if known[1] then
     told[known[1]] = told[known[1]] or {}
     -- A small record goes along, and need not be asked for; it is a copy of what never changes again.
@@ -126,6 +170,21 @@ local function finish(id, record, keep, told, freed)
     end
     redis.call('DEL', dependents)
   end
+end
+
+-- Has an inbox told of the end of a run: when it comes, or, if it has come, with what `tell` sends. Gives whether there
+-- is such a run.
+local function follow(id, inbox, told)
+  if is_live(id) then
+    redis.call('SADD', 'ms:dependents:' .. id, '@' .. inbox)
+    redis.call('HSET', 'rq:job:' .. id, 'dependents', '1')
+    return true
+  end
+  local record = redis.call('HGET', tree(id), id)
+  if not has_ended(record) then return false end
+  told[inbox] = told[inbox] or {}
+  table.insert(told[inbox], #record <= 4096 and id .. record or id)
+  return true
 end
 
 local function tell(told)

@@ -7,10 +7,11 @@ for i, id in ipairs(ARGV) do
   if not has_ended(record) then
     status, awaits = unpack(redis.call('HMGET', 'rq:job:' .. id, 'status', 'awaits'))
   end
-  -- The record of a run that was postponed, and that a worker now executes, tells how it stood then.
+  -- The record of a run that was postponed, and that a worker now executes, tells how it stood then. That of a flow run
+  -- is written by the process that executes it.
   if awaits then
     seen[i] = 'awaits ' .. awaits
-  elseif record and status ~= 'started' and status ~= 'queued' then
+  elseif record and status ~= 'queued' and (status ~= 'started' or is_flow(id)) then
     seen[i] = record
   else
     seen[i] = status or ''

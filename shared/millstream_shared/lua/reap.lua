@@ -21,9 +21,10 @@ for i = 1, #runs, 2 do
   local job = 'rq:job:' .. id
   local payload = redis.call('HGET', job, 'payload')
   if payload then
-    if redis.call('HINCRBY', job, 'crashes', 1) >= limit then
+    if redis.call('HINCRBY', job, 'crashes', 1) >= limit or not may_go_on(id) then
       redis.call('HSET', 'ms:held:' .. caller, id, attempt)
-      over[#over + 1] = { id, attempt, payload, 'task' }
+      local kind = is_flow(id) and 'flow' or 'task'
+      over[#over + 1] = { id, attempt, kind == 'flow' and redis.call('HGET', tree(id), id) or payload, kind }
     else
       free_run(id)
       back[#back + 1] = id

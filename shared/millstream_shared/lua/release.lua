@@ -1,6 +1,7 @@
--- Hands runs back to their queues, unless they have crashed too often: those stay held, for the caller to settle.
+-- Hands runs back to their queues, unless they have crashed too often, or are flow runs that may not be executed again by
+-- themselves: those stay held, for the caller to settle.
 -- ARGV: owner, 1 if a process died under them, crash limit, ids...
--- Gives: for each run that stays, id, attempt, payload
+-- Gives: for each run that stays, id, attempt, payload or record, 'task' or 'flow'
 -- also when memory is full
 -- uses slots.lua
 local owner, crashed, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -12,8 +13,10 @@ for i = 4, #ARGV do
   local job = 'rq:job:' .. id
   if attempt and redis.call('EXISTS', job) == 1 then
     local crashes = redis.call('HINCRBY', job, 'crashes', crashed)
-    if crashes >= limit then
-      over[#over + 1] = { id, attempt, redis.call('HGET', job, 'payload') }
+    if crashes >= limit or (crashed == 1 and not may_go_on(id)) then
+      local kind = is_flow(id) and 'flow' or 'task'
+      local content = kind == 'flow' and redis.call('HGET', tree(id), id) or redis.call('HGET', job, 'payload')
+      over[#over + 1] = { id, attempt, content, kind }
     else
       redis.call('HDEL', held, id)
       free_run(id)

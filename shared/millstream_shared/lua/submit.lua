@@ -1,14 +1,12 @@
 -- Queues the runs of one batch, or parks those whose upstream runs have not ended yet.
--- ARGV: queue, '1' to put them in front, inbox to tell, 's'ync or 'a'sync, RQ's job data, '1' if sent before, the tags
---       of the runs, a line each, then for each run: id, description, payload, the ids of its upstream runs joined together
+-- ARGV: queue, '1' to put them in front, inbox to tell, 's'ync or 'a'sync, RQ's job data, '1' if they may have been
+--       sent before, the tags of the runs, a line each, then for each run: id, description, payload, the ids of its upstream runs joined together
 local queue, front, inbox, mode, data, again, tags = unpack(ARGV, 1, 7)
-local ready = {}
+local ready, told = {}, {}
 for i = 8, #ARGV, 4 do
   local id, description, payload, upstream = unpack(ARGV, i, i + 3)
   local job = 'rq:job:' .. id
-  local known = again == '1'
-    and (redis.call('EXISTS', job) == 1 or redis.call('HEXISTS', tree(id), id) == 1)
-  if not known then
+  if again ~= '1' or not follow(id, inbox, told) then
     redis.call('HSET', job, 'data', data, 'origin', queue, 'description', description, 'timeout', '-1',
       'result_ttl', '0', 'payload', payload, 'mode', mode, 'reply', inbox, 'status', 'queued')
     if tags ~= '' then redis.call('HSET', job, 'tags', tags) end
@@ -28,4 +26,5 @@ for i = 8, #ARGV, 4 do
   end
 end
 enqueue(queue, ready, front == '1')
+tell(told)
 return #ready

@@ -1,0 +1,67 @@
+"""Flow runs that go on after they have ended: one that crashed, failed or was cancelled is executed again under its id.
+
+Its function is called anew. What it submitted before and what has completed is not executed again: equal calls have
+equal ids (`call_ids`), so they lead to the runs that are there, with their results.
+"""
+
+import uuid
+from typing import Final
+
+from millstream import sessions
+from millstream_shared import errors
+from millstream_shared.flow_runs import FlowRuns
+from millstream_shared.records import Record
+from millstream_shared.settings import get_settings
+from millstream_shared.states import StateType
+
+_MAY_GO_ON: Final = (StateType.CRASHED, StateType.FAILED, StateType.CANCELLED)
+
+
+def resume(flow_run_id: uuid.UUID | str) -> None:
+    """Have a worker execute a flow run again that ended without completing, from where it was.
+
+    Its tasks that completed, and its child flow runs, keep their results; those that failed, crashed or were cancelled
+    are executed again, as are tasks that it called directly. Child flow runs that did not complete are resumed too.
+    Raises ValueError for what is no id and for a run that completed, ObjectNotFound if there is no such flow run (any
+    more) or it is not known how to execute it, StillRunning if it has not ended.
+    """
+    run_id = (flow_run_id if isinstance(flow_run_id, uuid.UUID) else uuid.UUID(flow_run_id)).hex
+    session = sessions.current()
+    flow_runs = FlowRuns(session.store)
+    found = flow_runs.read(run_id)
+    if found is None:
+        raise errors.ObjectNotFound(f"There is no flow run {run_id}.")
+    if found.state_type is StateType.COMPLETED:
+        raise ValueError(f"Flow run {found.name!r} has completed: there is nothing to go on with.")
+    if found.state_type not in _MAY_GO_ON:
+        raise errors.StillRunning(f"Flow run {found.name!r} is {found.state_name}: it has not ended.")
+    _resume(flow_runs, found)
+    session.use_queue(_queue_of(found))
+
+
+def _resume(flow_runs: FlowRuns, found: Record) -> None:
+    for child in flow_runs.subflows(found.run_id):
+        # What it called directly is called by it again; what it queued goes on by itself.
+        if child.state_type in _MAY_GO_ON and _was_queued(child):
+            _resume(flow_runs, child)
+        elif not _was_queued(child):
+            _forget_within(flow_runs, child)
+    flow_runs.forget_unfinished(found.run_id)
+    flow_runs.resume(found.run_id, "It goes on from where it was.", _queue_of(found))
+
+
+def _forget_within(flow_runs: FlowRuns, called: Record) -> None:
+    flow_runs.forget_unfinished(called.run_id)
+    for child in flow_runs.subflows(called.run_id):
+        if not _was_queued(child):
+            _forget_within(flow_runs, child)
+        elif child.state_type in _MAY_GO_ON:
+            _resume(flow_runs, child)
+
+
+def _was_queued(run: Record) -> bool:
+    return "queue" in (run.details or {})
+
+
+def _queue_of(run: Record) -> str:
+    return (run.details or {}).get("queue") or get_settings().default_queue

@@ -1,0 +1,122 @@
+"""What Redis knows of flow runs as such: lists of them, and what becomes of one after it has ended."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from millstream_shared import errors, ids, keys, records, rq_queue
+from millstream_shared.kept import Kept
+from millstream_shared.records import Record
+from millstream_shared.states import StateType
+from millstream_shared.store import Store
+
+_PAGE: Final = 200
+
+
+class FlowRuns:
+    """The part of `store` that is about flow runs."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept = Kept(store)
+
+    # -- looking
+
+    def read(self, run_id: str) -> Record | None:
+        """The record of one flow run."""
+        stored = self._store.records([run_id]).get(run_id)
+        return None if stored is None else records.decode(run_id, stored)
+
+    def newest(
+        self, *, state: StateType | None = None, flow: str | None = None, deployment_id: str | None = None
+    ) -> Iterator[Record]:
+        """Flow runs, the newest first, read as they are taken: however many there are, the first cost the same.
+
+        Those in a state, of the flow of a name, or of a deployment, if that is said.
+        """
+        lists = [
+            *([keys.flow_runs_of("state", records.letter_of(state))] if state else []),
+            *([keys.flow_runs_of("deployment", deployment_id)] if deployment_id else []),
+            *([keys.flow_runs_of("flow", flow)] if flow else []),
+        ]
+        # The shortest list, and of that what fits the rest.
+        name = min(lists, key=self._length) if lists else keys.FLOW_RUNS
+        for found in self._in_list(name):
+            fits = (state in (None, found.state_type), flow in (None, found.function_name))
+            if all(fits) and deployment_id in (None, (found.details or {}).get("deployment")):
+                yield found
+
+    def subflows(self, run_id: str) -> list[Record]:
+        """The flow runs that were begun within one, by itself or by its tasks, as far as they are known."""
+        names = self._kept.subflows(run_id)
+        stored = self._store.records(names)
+        return [records.decode(name, stored[name]) for name in names if name in stored]
+
+    def _length(self, name: str) -> int:
+        return self._store.command("ZCARD", name)
+
+    def _in_list(self, name: str) -> Iterator[Record]:
+        at = 0
+        while found := self._store.command("ZREVRANGE", name, at, at + _PAGE - 1):
+            run_ids = [entry.decode() for entry in found]
+            stored = self._store.records(run_ids)
+            if gone := [run_id for run_id in run_ids if run_id not in stored]:
+                self._store.command("ZREM", name, *gone)
+            yield from (records.decode(run_id, stored[run_id]) for run_id in run_ids if run_id in stored)
+            at += _PAGE - len(gone)
+
+    # -- going on
+
+    def resume(self, run_id: str, message: str, queue: str, payload: bytes = b"") -> bool:
+        """Queue a run anew that has ended, or is suspended; False if it went on meanwhile.
+
+        `payload` says how to execute it, where it was not queued before. Raises ObjectNotFound if nothing says that.
+        """
+        stored = self._store.records([run_id]).get(run_id)
+        if stored is None:
+            return False
+        before = records.decode(run_id, stored)
+        after = replace(
+            before,
+            state_type=StateType.SCHEDULED,
+            state_name="AwaitingRetry",
+            message=message,
+            ended=None,
+            data_kind=records.ABSENT,
+            data=None,
+        )
+        answer = self._store.script(
+            "resume",
+            run_id,
+            stored,
+            after.encode(),
+            keys.flow_queue(queue),
+            rq_queue.JOB_DATA,
+            payload,
+            self._store.settings.retention_seconds,
+        )
+        if answer < 0:
+            raise errors.ObjectNotFound(
+                f"Flow run {before.name!r} cannot be executed again: what it was called with is not kept any more."
+            )
+        return bool(answer)
+
+    def forget_unfinished(self, run_id: str) -> None:
+        """Forget those runs of the flow run's own calls that ended without completing: they are to be made anew."""
+        self.forget(
+            [
+                run.run_id
+                for run in self._store.tree(run_id)
+                if run.kind == "task" and run.parent_run_id is None and run.state_type is not StateType.COMPLETED
+            ]
+        )
+
+    def forget(self, run_ids: Sequence[str]) -> None:
+        """Forget these, as far as they have ended without completing."""
+        for at in range(0, len(run_ids), 500):
+            self._store.script("forget", *run_ids[at : at + 500])
+
+
+def is_id(text: str) -> bool:
+    """Whether this is the id of a flow run, 32 hex digits."""
+    return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text) and ids.is_flow(text)

@@ -1,0 +1,3 @@
+-- All schedules that are entered.
+-- Gives for each, the one that fires first before others: member, time (ms), ...
+return redis.call('ZRANGE', 'ms:schedules', 0, -1, 'WITHSCORES')

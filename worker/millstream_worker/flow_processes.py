@@ -1,0 +1,140 @@
+"""The processes of one worker that execute flow runs, one each.
+
+They are forked from a process that has everything imported and does nothing else (`multiprocessing`'s fork server), so
+that a run begins within milliseconds and shares the memory of what all need.
+"""
+
+import functools
+import selectors
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from millstream_shared.claims import Claim
+from millstream_worker import channels
+
+_PRELOADED: Final = ["millstream_worker.flow_child", "millstream.cli.main"]
+
+
+@dataclass(slots=True)
+class FlowNews:
+    """What one look at a process brought: its run has ended, or was lost with it, by some cause."""
+
+    lost: list[str] = field(default_factory=list[str])
+    causes: list[str] = field(default_factory=list[str])
+
+
+class FlowProcess:
+    """A process that executes one flow run. `is_waiting` says that the flow only waits for others."""
+
+    def __init__(self, context: Any, claim: Claim, owner: str) -> None:
+        ours, theirs = socket.socketpair()
+        self.claim = claim
+        self.channel = channels.ParentEnd(ours)
+        self.is_waiting = self.has_ended = False
+        self._process = context.Process(target=_main, args=(theirs, claim, owner), name=claim.run_id)
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def receive(self) -> bool:
+        """Take in what it says; False once it is gone."""
+        messages, alive = self.channel.receive()
+        for kind, content in messages:
+            if kind == channels.LENT:
+                self.is_waiting = content > 0
+            elif kind == channels.DONE:
+                self.has_ended = True
+        return alive
+
+    def cause_of_death(self) -> str:
+        """In words: by which signal or with which status it ended."""
+        self._process.join(5)
+        code = self._process.exitcode
+        if code is None:
+            self.kill()
+            return "it closed its channel"
+        return f"it exited with status {code}" if code >= 0 else f"it was ended by signal {-code}"
+
+    def kill(self) -> None:
+        """End it now; returns when it is gone."""
+        self._process.kill()
+        self._process.join()
+
+
+def _main(end: socket.socket, claim: Claim, owner: str) -> None:
+    from millstream_worker import flow_child  # not for the worker itself: it executes nothing
+
+    flow_child.main(end, claim, owner)
+
+
+@functools.cache
+def _context() -> Any:
+    """What makes processes; imported when the first one is needed."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
+class FlowProcesses:
+    """At most `most` flows that do not only wait, each in a process; `selector` listens to what these say."""
+
+    def __init__(self, most: int, selector: selectors.BaseSelector) -> None:
+        self.most = most
+        self._selector = selector
+        self._processes: dict[str, FlowProcess] = {}
+
+    def warm(self) -> None:
+        """Have the process ready from which they are forked; else the first run waits for that."""
+        if self.most > 0:
+            _context()
+            from multiprocessing import forkserver
+
+            forkserver.ensure_running()
+
+    @property
+    def free_slots(self) -> int:
+        """How many more can begin now."""
+        return self.most - sum(not process.is_waiting for process in self._processes.values())
+
+    @property
+    def in_flight(self) -> list[str]:
+        """The ids of the runs that are executed."""
+        return list(self._processes)
+
+    def begin(self, claims: Sequence[Claim], owner: str) -> None:
+        """Execute these, under the lease of `owner`."""
+        for claim in claims:
+            process = FlowProcess(_context(), claim, owner)
+            self._processes[claim.run_id] = process
+            self._selector.register(process.channel, selectors.EVENT_READ, process)
+
+    def listen(self, process: FlowProcess) -> FlowNews:
+        """Take in what a process said."""
+        news = FlowNews()
+        if process.receive():
+            return news
+        self._drop(process)
+        cause = process.cause_of_death()
+        if not process.has_ended:
+            news.lost.append(process.claim.run_id)
+            news.causes.append(cause)
+        return news
+
+    def kill(self) -> None:
+        """End all of them at once, and forget what they did."""
+        for process in list(self._processes.values()):
+            self._drop(process)
+            process.kill()
+
+    def _drop(self, process: FlowProcess) -> None:
+        self._selector.unregister(process.channel)
+        process.channel.close()
+        del self._processes[process.claim.run_id]
