@@ -138,7 +138,7 @@ class ResultStore:
         if self.storage is not None:
             self.storage.write_path(_path_of(record.key), entry)
             return
-        seconds = get_settings().retention_seconds if record.expires is None else record.expires - time.time()
+        seconds = get_settings().results_kept_seconds if record.expires is None else record.expires - time.time()
         kept().put(record.key, entry, seconds)
 
     def remove(self, key: str) -> None:
@@ -195,7 +195,7 @@ def keep_elsewhere(run_id: str, value: Any, storage: Any, serializer: Serializer
     if place is not None:
         reference = references.write(place, storages.path_of_today(run_id), content, serializer.name)
     else:
-        key = kept().put(f"result of {run_id}", content, settings.retention_seconds)
+        key = kept().put(f"result of {run_id}", content, settings.results_kept_seconds)
         reference = references.in_redis(key, content, serializer.name)
     return Stored(reference, keeps=keeps).remember(value)
 

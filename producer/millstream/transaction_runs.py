@@ -62,7 +62,7 @@ class LocalRun(Transaction):
         entry = self._keeping.staged(cast("State[Any]", self._ended)) if self._keeping and self._is_new else None
         data = _picklable(self._data)
         if entry is not None or data:
-            _kept().put(_staged(self._run.run_id), values.dumps((entry, data)), get_settings().retention_seconds)
+            _kept().put(_staged(self._run.run_id), values.dumps((entry, data)), get_settings().results_kept_seconds)
 
     @property
     def _is_new(self) -> bool:

@@ -108,7 +108,7 @@ class Logs:
     def write(self, batches: Iterable[Batch]) -> None:
         """Keep these lines, behind those that are there; of each run as many as the settings say, for the retention."""
         settings = self._store.settings
-        fixed = (settings.retention_seconds, settings.logs_lines_per_run)
+        fixed = (settings.logs_kept_seconds, settings.logs_lines_per_run)
         left = iter(batches)
         batch = next(left, None)
         while batch is not None:

@@ -49,7 +49,11 @@ class Settings(BaseModel):
     crash_limit: int = Field(default=3, ge=1)
     """A run whose worker died this many times under it ends as Crashed instead of going round again."""
     retention_seconds: int = Field(default=7 * 24 * 3600, ge=60)
-    """How long the records and results of a flow run are kept after its last change."""
+    """How long the records of a flow run, with small results, are kept after its last change."""
+    logs_retention_seconds: int | None = Field(default=None, ge=60)
+    """How long the lines are kept that runs log; unset: as long as records."""
+    results_retention_seconds: int | None = Field(default=None, ge=60)
+    """How long results are kept that are stored beside the records, cached or large; unset: as long as records."""
     results_persist_by_default: bool = False
     """Whether results of tasks and flows that do not say so themselves are kept in the store."""
     refresh_cache: bool = False
@@ -64,6 +68,16 @@ class Settings(BaseModel):
     """How long to try for a first answer from Redis before saying that it is not there."""
     outage_seconds: float = Field(default=120.0, gt=0)
     """How long a call rides out an outage of a Redis that did answer before."""
+
+    @property
+    def logs_kept_seconds(self) -> int:
+        """How long lines of runs are kept."""
+        return self.logs_retention_seconds or self.retention_seconds
+
+    @property
+    def results_kept_seconds(self) -> int:
+        """How long results are kept that have no end of their own."""
+        return self.results_retention_seconds or self.retention_seconds
 
 
 @lru_cache(maxsize=1)

@@ -70,11 +70,14 @@ def test_lines_live_for_the_retention(kept: Logs, store: Store) -> None:
     kept.write([batch(lines(0, 1500), mark="a", bound=1000)])
     for key in (keys.logs(RUN), keys.logged(RUN)):
         assert 0 < store.command("TTL", key) <= store.settings.retention_seconds
+    store.settings = store.settings.model_copy(update={"logs_retention_seconds": 60})
+    kept.write([batch(lines(2, 1), mark="another")])
+    assert 0 < store.command("TTL", keys.logs(RUN)) <= 60
     store.command("DEL", keys.logs(RUN))
     assert kept.lines([RUN])[0][1] == []
     kept.write([batch(lines(5, 1200), mark="b")])
     assert kept.lines([RUN])[0][1] == lines(205, 1000)
-    assert kept.logged(RUN)[0].total == 2700
+    assert kept.logged(RUN)[0].total == 2701
 
 
 def test_many_runs_are_written_in_several_calls(kept: Logs, store: Store) -> None:

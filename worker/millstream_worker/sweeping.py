@@ -19,7 +19,7 @@ class Sweeper:
     def __init__(self, settings: Settings) -> None:
         storage = storages.for_large(settings)
         self._folder = storage if isinstance(storage, Folder) else None
-        self._keep_seconds = settings.retention_seconds + _SLACK_SECONDS
+        self._keep_seconds = settings.results_kept_seconds + _SLACK_SECONDS
         self._due_at = 0.0
 
     def sweep_if_due(self) -> None:
