@@ -29,8 +29,11 @@ def read_all() -> list[Worker]:
 
 
 def read(name: str) -> Worker:
-    """One worker. Raises ObjectNotFound, naming those there are, if there is none of that name."""
-    found = _workers().read(name)
+    """One worker, by its own name or the one that it was given.
+
+    Raises ObjectNotFound, naming those there are, if there is none of that name.
+    """
+    found = _workers().read(_workers().resolve(name))
     if found is None:
         names = [worker.name for worker in read_all()]
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
@@ -42,7 +45,7 @@ def read(name: str) -> Worker:
 def inspect(name: str) -> Inspection:
     """A worker with what it executes. Raises ObjectNotFound as `read` does."""
     worker = read(name)
-    runs = UnfinishedRuns(sessions.store()).look(list(_workers().held(name)))
+    runs = UnfinishedRuns(sessions.store()).look(list(_workers().held(worker.name)))
     return Inspection(worker, sorted(runs.values(), key=lambda run: run.started or 0.0))
 
 
@@ -53,13 +56,14 @@ def stop(name: str, *, at_once: bool = False) -> None:
     Raises ObjectNotFound as `read` does, ServiceError if the worker does not listen.
     """
     worker = read(name)
-    if not _workers().tell_to_stop(name, at_once=at_once):
+    if not _workers().tell_to_stop(worker.name, at_once=at_once):
         place = f"process {worker.pid} on {worker.host}" if worker.pid else "its process"
         raise errors.ServiceError(f"The worker {name!r} does not listen: it is dead or cut off; see to {place}.")
 
 
 def wait_for_end(name: str, timeout: float | None = None) -> bool:
     """Wait, up to `timeout` seconds, until a worker is registered no more; whether that is so."""
+    name = _workers().resolve(name)
     deadline = None if timeout is None else time.monotonic() + timeout
     while _workers().read(name) is not None:
         if deadline is not None and time.monotonic() >= deadline:

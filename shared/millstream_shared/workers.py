@@ -62,6 +62,11 @@ class Workers:
         executing = self._link.command("HLEN", keys.held(name))
         return _worker(name, fields, executing, self.lease_seconds(name))
 
+    def resolve(self, name: str) -> str:
+        """The worker that was started with `--name name`, if there is one, else `name` itself."""
+        found: bytes | None = self._link.command("GET", keys.worker_name(name))
+        return found.decode().partition(" ")[0] if found else name
+
     def dead(self) -> list[str]:
         """The names of those that are registered and have not been heard of for so long that nothing else is known."""
         return sorted(name for name in self._registered() if not self._link.command("EXISTS", keys.worker(name)))

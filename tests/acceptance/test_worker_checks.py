@@ -95,6 +95,15 @@ def test_of_two_workers_with_one_name_the_second_is_refused(running: Processes, 
     client.close()
 
 
+def test_a_worker_is_looked_up_and_stopped_by_its_name(running: Processes) -> None:
+    """The commands that take a worker take the name that people gave it."""
+    worker = start_worker(running, "--name", "mail")
+    assert f"mail-{worker.pid}-" in running.cli("worker", "inspect", "mail").succeed()
+    running.cli("worker", "stop", "mail", "--wait", "--timeout", "20").succeed()
+    assert worker.wait() == 0
+    assert "There is no worker 'mail'" in running.cli("worker", "inspect", "mail").says("Error")
+
+
 def test_the_name_of_a_worker_on_another_machine_is_its_own(running: Processes, valkey: RealServer) -> None:
     """Nobody here can see whether its process lives: the name is taken until its time is over."""
     client = valkey.client()

@@ -68,6 +68,10 @@ class Pulse:
                 os.utime(self._file)
         notify_systemd("WATCHDOG=1")
 
+    def stop(self) -> None:
+        """The worker is about to end."""
+        notify_systemd("STOPPING=1")
+
     def end(self) -> None:
         """The worker serves no more."""
         if self._file is not None:

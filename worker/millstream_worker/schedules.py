@@ -3,7 +3,9 @@
 import time
 from typing import TYPE_CHECKING
 
+from millstream_shared import errors
 from millstream_shared.store import Store
+from millstream_worker import worker_logging
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from millstream_worker.scheduling import Scheduler
 
 _FIRST_SECONDS = 0.5
+_SECONDS_WHEN_FULL = 2.0
 
 
 class Schedules:
@@ -24,9 +27,10 @@ class Schedules:
         """When, by the monotonic clock, to call `tend_if_due`."""
         self._store = store
         self._scheduler: Scheduler | None = None
+        self._is_refused = False
 
     def tend_if_due(self) -> None:
-        """Fire what is due. Raises ServiceError when the server stays away."""
+        """Fire what is due; later, if the server is full. Raises ServiceError when the server stays away."""
         if time.monotonic() < self.due_at:
             return
         if self._scheduler is None:
@@ -34,7 +38,16 @@ class Schedules:
 
             self._scheduler = Scheduler(self._store, self.owner, self._fire)
         self._scheduler.owner = self.owner
-        self.due_at = time.monotonic() + self._scheduler.tend()
+        try:
+            pause = self._scheduler.tend()
+        except errors.BackendFull as full:
+            # What could not be made now is still due.
+            if not self._is_refused:
+                worker_logging.warning("schedules wait until the server has room", reason=str(full))
+            self._is_refused, pause = True, _SECONDS_WHEN_FULL
+        else:
+            self._is_refused = False
+        self.due_at = time.monotonic() + pause
 
     def end(self) -> None:
         """Let another worker go on at once."""

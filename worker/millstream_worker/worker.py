@@ -25,7 +25,7 @@ from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.flow_processes import FlowProcess, FlowProcesses
 from millstream_worker.paces import Pace
-from millstream_worker.pulses import Pulse, notify_systemd
+from millstream_worker.pulses import Pulse
 from millstream_worker.rq_worker import RegisteredWorker
 from millstream_worker.schedules import Schedules
 from millstream_worker.sweeping import Sweeper
@@ -200,7 +200,8 @@ class Worker:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         unfinished = self._in_flight
-        notify_systemd("STOPPING=1")
+        if self._pulse:
+            self._pulse.stop()
         if unfinished:
             worker_logging.info("handing back what runs", runs=len(unfinished))
             self._crew.kill()
