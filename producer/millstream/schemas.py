@@ -59,7 +59,7 @@ def as_json(value: Any) -> Any:
     Raises ValueError for what cannot be written as JSON.
     """
     plain = pydantic_core.to_jsonable_python(value)
-    json.dumps(plain, allow_nan=False)
+    json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
     return plain
 
 

@@ -183,7 +183,7 @@ def test_values_of_python_become_those_of_json() -> None:
         "node": {"value": 1, "children": []},
         "colour": "red",
     }
-    for unfit in (Opaque(), float("nan"), [float("inf")]):
+    for unfit in (Opaque(), float("nan"), [float("inf")], "\ud800"):
         with pytest.raises(exceptions.ParameterTypeError, match="it: cannot be written as JSON"):
             schemas.checked(schema, {"it": unfit}, flow_name="f")
 
