@@ -1,21 +1,49 @@
 """Values from outside in the types that a JSON Schema asks for: `"5"` becomes 5 where an integer is wanted."""
 
+import datetime
+import functools
 import json
 import math
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import jsonschema
+import pydantic
 
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
+_FORMATS: Final[dict[str, Any]] = {
+    "date": datetime.date,
+    "date-time": datetime.datetime,
+    "time": datetime.time,
+    "duration": datetime.timedelta,
+    "uuid": uuid.UUID,
+}
 _REFERENCE: Final = "#/$defs/"
 _UNCHANGED: Final = object()
 
 
 def validator(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     """A validator for a part of the schema `root`, whose definitions it may refer to."""
-    return jsonschema.Draft202012Validator({**schema, "$defs": root.get("$defs", {})})
+    whole = {**schema, "$defs": root.get("$defs", {})}
+    return jsonschema.Draft202012Validator(whole, format_checker=_formats())
+
+
+@functools.cache
+def _formats() -> jsonschema.FormatChecker:
+    """Texts that stand for a time or the like are those that pydantic reads, as it is what reads them in the end."""
+    checker = jsonschema.FormatChecker(formats=())
+    for name, kind in _FORMATS.items():
+        read = pydantic.TypeAdapter[Any](kind).validate_python
+        checker.checks(name, raises=ValueError)(functools.partial(_is_read, read))
+    return checker
+
+
+def _is_read(read: Callable[[Any], Any], value: Any) -> bool:
+    if isinstance(value, str):
+        read(value)
+    return True
 
 
 def coerced(schema: Any, value: Any, root: Mapping[str, Any]) -> Any:

@@ -59,7 +59,7 @@ def as_json(value: Any) -> Any:
     Raises ValueError for what cannot be written as JSON.
     """
     plain = pydantic_core.to_jsonable_python(value)
-    json.dumps(plain, allow_nan=False)
+    json.dumps(plain, allow_nan=False, ensure_ascii=False).encode()
     return plain
 
 
@@ -121,7 +121,7 @@ def _reason(problem: jsonschema.ValidationError) -> str:
         return f"{_shown(problem.instance)} is not of type {problem.validator_value!r}"
     if problem.validator in ("anyOf", "oneOf"):
         rules = cast("list[dict[str, Any]]", problem.validator_value)
-        kinds = [repr(rule.get("type") or "something else") for rule in rules]
+        kinds = [repr(rule.get("format") or rule.get("type") or "something else") for rule in rules]
         return f"{_shown(problem.instance)} is not of type {' or '.join(kinds)}"
     return problem.message
 

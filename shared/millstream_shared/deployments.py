@@ -1,5 +1,6 @@
 """Deployments as the store keeps them: which flow, where its code is, with which parameters, on which queue, when."""
 
+import hmac
 import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
@@ -125,7 +126,7 @@ class Deployments:
         """
         full_name = name if "/" in name else self._store.command("HGET", keys.DEPLOYMENT_IDS, _digits(name))
         found = full_name and self._store.command("HGET", keys.DEPLOYMENTS, full_name)
-        return _decoded(full_name, found) if found else None
+        return self._decoded(full_name, found) if found else None
 
     def read_all(self) -> list[DeploymentRecord]:
         """All of them, by full name, but for those that cannot be read: these must not keep others from running."""
@@ -133,7 +134,7 @@ class Deployments:
         records: list[DeploymentRecord] = []
         for name, kept in found.items():
             try:
-                records.append(_decoded(name, kept))
+                records.append(self._decoded(name, kept))
             except errors.UnreadableDeployment as failure:
                 _logger.warning("%s", failure)
         return sorted(records, key=lambda record: record.full_name)
@@ -152,16 +153,39 @@ class Deployments:
         return int(self._store.command("HGET", keys.COUNTERS, "deployments") or 0)
 
     def _write(self, record: DeploymentRecord, paused: str, expected: str) -> Any:
-        body = record.model_dump_json(exclude=set(_KEPT_BESIDE))
+        body = self._signed(record.model_dump_json(exclude=set(_KEPT_BESIDE)))
         kept = self._store.script("deployment_write", record.full_name, record.id, paused, expected, body)
         if not kept:
             return None
-        written = _decoded(record.full_name, kept)
+        written = self._decoded(record.full_name, kept)
         # What does not fire now has missed nothing when it fires again.
         silent = ("",) if written.paused else [f"{each.slug}/" for each in written.schedules if not each.active]
         if silent and written.schedules:
             self._store.script("schedules_forget", *(f"{written.id}/{slug}" for slug in silent))
         return written
+
+    # -- a worker makes runs of what it reads here, so with a signing key it must not read what others have put here
+
+    def _signed(self, body: str) -> str:
+        key = self._store.settings.signing_key
+        return f"{_signature(key.get_secret_value(), body)}\n{body}" if key else body
+
+    def _decoded(self, name: str | bytes, kept: bytes) -> DeploymentRecord:
+        full_name = name if isinstance(name, str) else name.decode()
+        try:
+            head, _, rest = kept.decode().partition("\n")
+            signature, body = ("", rest) if rest.startswith("{") else rest.split("\n", 1)
+            key = self._store.settings.signing_key
+            if key and not hmac.compare_digest(signature, _signature(key.get_secret_value(), body)):
+                raise ValueError("its signature is missing or wrong")
+            record = DeploymentRecord.model_validate_json(body)
+            if record.full_name != full_name:
+                raise ValueError(f"it is {record.full_name!r} in place of it")
+            id, created, updated, revision, paused = head.split(" ")
+        except ValueError as failure:
+            raise errors.UnreadableDeployment(full_name, str(failure)) from failure
+        own = {"created": float(created), "updated": float(updated), "revision": int(revision), "paused": paused == "1"}
+        return record.model_copy(update={"id": id, **own})
 
 
 def check_name(name: object) -> str:
@@ -183,14 +207,8 @@ def not_found(name: str) -> errors.ObjectNotFound:
     )
 
 
-def _decoded(name: str | bytes, kept: bytes) -> DeploymentRecord:
-    try:
-        head, _, body = kept.partition(b"\n")
-        id, created, updated, revision, paused = head.decode().split(" ")
-        own = {"created": float(created), "updated": float(updated), "revision": int(revision), "paused": paused == "1"}
-        return DeploymentRecord.model_validate_json(body).model_copy(update={"id": id, **own})
-    except ValueError as failure:
-        raise errors.UnreadableDeployment(name if isinstance(name, str) else name.decode(), str(failure)) from failure
+def _signature(key: str, body: str) -> str:
+    return hmac.new(key.encode(), b"deployment\n" + body.encode(), "sha256").hexdigest()
 
 
 def _digits(id: str) -> str:

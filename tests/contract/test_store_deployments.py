@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+from pydantic import SecretStr
 
 from millstream_shared import errors, keys
 from millstream_shared.deployments import DeploymentRecord, Deployments, GitSource
@@ -142,3 +143,19 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(store: Store, caplog: 
         deployments.read(other.id)
     assert deployments.write(made("hourly")).id == other.id
     assert len(deployments.read_all()) == 2
+
+
+def test_with_a_signing_key_only_what_was_signed_is_read(store: Store) -> None:
+    """As workers make runs of it: who can write to the server alone must not have them do so."""
+    signing = Store(store.url, store.settings.model_copy(update={"signing_key": SecretStr("key")}), store.client)
+    plain, signed = Deployments(store), Deployments(signing)
+    plain.write(made("unsigned"))
+    kept = signed.write(made(), keeps_paused=True)
+    assert signed.read_all() == [kept]
+    assert signed.set_paused("etl/nightly", True)
+    text = store.command("HGET", keys.DEPLOYMENTS, "etl/nightly")
+    for name, altered in (("etl/nightly", text.replace(b"etl.py", b"lte.py")), ("etl/other", text)):
+        store.command("HSET", keys.DEPLOYMENTS, name, altered)
+        with pytest.raises(errors.UnreadableDeployment):
+            signed.read(name)
+    assert signed.read_all() == []

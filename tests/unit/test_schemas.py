@@ -183,9 +183,19 @@ def test_values_of_python_become_those_of_json() -> None:
         "node": {"value": 1, "children": []},
         "colour": "red",
     }
-    for unfit in (Opaque(), float("nan"), [float("inf")]):
+    for unfit in (Opaque(), float("nan"), [float("inf")], "\ud800"):
         with pytest.raises(exceptions.ParameterTypeError, match="it: cannot be written as JSON"):
             schemas.checked(schema, {"it": unfit}, flow_name="f")
+
+
+@pytest.mark.parametrize(
+    ("hint", "text"),
+    [(date, "3x"), (datetime, "tomorrow"), (time, "25:00"), (timedelta, "long"), (UUID, "0d6c"), (date | None, "3x")],
+)
+def test_a_text_that_stands_for_something_else_is_read(hint: Any, text: str) -> None:
+    """By what reads it in the end: it takes no more and no less."""
+    with pytest.raises(exceptions.ParameterTypeError, match=f"it: '{text}' is not"):
+        schemas.checked(schemas.of_flow(declared(hint)), {"it": text}, flow_name="f")
 
 
 def test_what_is_wrong_deep_inside_is_told_by_its_place() -> None:

@@ -2,6 +2,7 @@
 -- ARGV: full name, an id for a new one, whether it is paused ('': as it was), revision it must have ('any'), JSON
 -- Gives what is kept: a line with id, created, updated (s), revision and paused, then the JSON; false if it had to be,
 -- and is not, of that revision.
+-- also when memory is full
 local name, id, paused, expected = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local now = redis.call('TIME')
 local moment = string.format('%d.%06d', now[1], now[2])
