@@ -51,6 +51,8 @@ _FOREIGN: Final = {
 
 def record_of(flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywords]) -> DeploymentRecord:
     """What is kept of the deployment. Raises what `Flow.to_deployment` says."""
+    if not hasattr(flow, "place"):
+        raise TypeError(f"A deployment is made of a flow, a function with @flow; got {flow!r}.")
     deployments.check_name(name)
     _check_options(given)
     place = flow_sources.place_of(flow)
@@ -62,7 +64,7 @@ def record_of(flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywo
         entrypoint=place.entrypoint,
         path=place.path,
         source=place.source,
-        queue=_queue(given),
+        queue=_queue(given) or flow.queue,
         parameters=_parameters(flow.name, schema if enforces else None, given.get("parameters")),
         parameter_schema=schema,
         enforce_parameter_schema=enforces,
@@ -76,6 +78,25 @@ def record_of(flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywo
     )
     found = schedules.collect(**cast("Any", {key: given.get(key) for key in _SCHEDULES}))
     return record.model_copy(update={"schedules": tuple(checked_schedule(record, each) for each in found)})
+
+
+def floating(record: DeploymentRecord, **given: Unpack[DeploymentKeywords]) -> frozenset[str]:
+    """The slugs of intervals whose anchor nobody has given."""
+    one, several = given.get("schedule"), given.get("schedules")
+    written: list[Any] = [one] if one is not None else list(several or ())
+    if given.get("interval") is not None:
+        return frozenset(each.slug for each in record.schedules)
+    return frozenset(
+        each.slug
+        for each, origin in zip(record.schedules, written, strict=False)
+        if each.kind == "interval" and _anchor_of(origin) is None
+    )
+
+
+def _anchor_of(origin: Any) -> Any:
+    if isinstance(origin, Mapping):
+        return cast("Mapping[str, Any]", origin).get("anchor_date")
+    return getattr(origin, "anchor_date", origin.anchor if isinstance(origin, ScheduleRecord) else None)
 
 
 def _check_options(given: DeploymentKeywords) -> None:

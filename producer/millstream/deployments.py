@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from uuid import UUID
@@ -45,16 +45,21 @@ _logger: Final = logging.getLogger("millstream.deployments")
 class Deployment:
     """A deployment that was described, and is not yet, or no longer as described, in the store.
 
-    `keeps_paused`: nothing was said about pausing, so that `apply` leaves this as it is.
+    `keeps_paused`: nothing was said about pausing, so that `apply` leaves this as it is. `floating`: slugs of schedules
+    whose intervals are counted from when the deployment was first made with them.
     """
 
     record: DeploymentRecord
     keeps_paused: bool = False
+    floating: frozenset[str] = frozenset()
 
     @classmethod
     def build_from_flow(cls, flow: "Flow[..., Any]", name: str, **given: Unpack[DeploymentKeywords]) -> Self:
         """Describe a deployment of the flow; the options and errors are those of `Flow.to_deployment`."""
-        return cls(deployment_options.record_of(flow, name, **given), given.get("paused") is None)
+        if isinstance(several := given.get("schedules"), Iterator):
+            given["schedules"] = list(several)  # They are looked at twice.
+        record = deployment_options.record_of(flow, name, **given)
+        return cls(record, given.get("paused") is None, deployment_options.floating(record, **given))
 
     @property
     def name(self) -> str:
@@ -79,7 +84,22 @@ class Deployment:
 
     def write(self) -> UUID:
         """The same in the calling thread, whatever runs there."""
-        return UUID(_store().write(self.record, keeps_paused=self.keeps_paused).id)
+        store = _store()
+        record = self._anchored(store.read(self.full_name)) if self.floating else self.record
+        return UUID(store.write(record, keeps_paused=self.keeps_paused).id)
+
+    def _anchored(self, before: DeploymentRecord | None) -> DeploymentRecord:
+        """The record, its intervals counted on: who deploys more often than they fire would have them never fire."""
+        anchors = {each.slug: each for each in before.schedules} if before else {}
+        schedules = tuple(
+            each.model_copy(update={"anchor": anchors[each.slug].anchor})
+            if each.slug in self.floating
+            and each.slug in anchors
+            and anchors[each.slug].interval_seconds == each.interval_seconds
+            else each
+            for each in self.record.schedules
+        )
+        return self.record.model_copy(update={"schedules": schedules})
 
 
 # --- several at once --------------------------------------------------------------------------------------------------
@@ -125,8 +145,9 @@ def serve(*given: Deployment, limit: int | None = None, pause_on_shutdown: bool 
     """Put deployments into the store and execute their runs, at most `limit` at once, until SIGTERM or Ctrl-C.
 
     A deployment without a queue gets one of its own, so that its runs come here. The runs are executed by a worker,
-    each in a process of its own. At the end, with `pause_on_shutdown`, the schedules of the deployments are paused, so
-    that no runs pile up that nobody executes; serving them again lets them fire.
+    each in a process of its own; the tasks that they submit go to the queues of those, as always. At the end, with
+    `pause_on_shutdown`, the schedules of the deployments are paused, so that no runs pile up that nobody executes;
+    serving them again lets them fire.
     After the first signal running flows may end, for a minute; after a second one they are handed back at once.
 
     Raises TypeError for what is no deployment, ValueError without deployments or for a limit below 1, RuntimeError
@@ -172,7 +193,8 @@ def _options(served: Sequence[Deployment], limit: Any) -> list[str]:
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         raise ValueError(f"limit is a number of runs, 1 or more, or None; got {limit!r}.")
     queues = dict.fromkeys(str(each.record.queue) for each in served)
-    options = [word for queue in queues for word in ("--queue", queue)]
+    # One process for tasks, should any be put on these queues: flow runs have processes of their own.
+    options = ["--processes", "1", *(word for queue in queues for word in ("--queue", queue))]
     return options if limit is None else [*options, "--flows", str(limit)]
 
 

@@ -1,6 +1,7 @@
 """The errors of millstream, as programs import them."""
 
 from millstream_shared.errors import (
+    BackendFull,
     CancelledRun,
     ConcurrencySlotAcquisitionError,
     ConfigurationError,
@@ -40,12 +41,15 @@ from millstream_shared.errors import (
     UnfinishedRun,
     UnpicklableArgument,
     UnpicklableResult,
+    UnreadableDeployment,
     UnspecifiedFlowError,
     UpstreamTaskError,
     UsageError,
+    WorkerNameTaken,
 )
 
 __all__ = [
+    "BackendFull",
     "CancelledRun",
     "ConcurrencySlotAcquisitionError",
     "ConfigurationError",
@@ -85,7 +89,9 @@ __all__ = [
     "UnfinishedRun",
     "UnpicklableArgument",
     "UnpicklableResult",
+    "UnreadableDeployment",
     "UnspecifiedFlowError",
     "UpstreamTaskError",
     "UsageError",
+    "WorkerNameTaken",
 ]

@@ -48,10 +48,10 @@ class Deployable:
         `version`, `description` (the flow's), `tags`; `parameters`, which runs have that are not given others;
         `enforce_parameter_schema` (true): parameters are checked before a run exists; one of `cron`, `interval`
         (seconds), `rrule`, `schedule` and `schedules`, see `millstream.schedules`; `paused` (as it is): its schedules
-        do not fire; `queue`, also called `work_queue_name` or `work_pool_name` (the default queue), from which workers
-        take its runs; `concurrency_limit`, how many of its runs are executed at once, and `collision_strategy` for
-        further ones: "ENQUEUE" (they wait) or "CANCEL_NEW"; `on_crash`: a run whose process died is Crashed
-        ("crash"), or goes on where it was ("resume").
+        do not fire; `queue`, also called `work_queue_name` or `work_pool_name` (the flow's, else the default queue),
+        from which workers take its runs; `concurrency_limit`, how many of its runs are executed at once, and
+        `collision_strategy` for further ones: "ENQUEUE" (they wait) or "CANCEL_NEW"; `on_crash`: a run whose process
+        died is Crashed ("crash"), or goes on where it was ("resume").
 
         Raises InvalidNameError for a name with `/ % & > <`; MissingFlowError for a flow that other processes cannot
         find; ParameterBindError and ParameterTypeError for parameters that the flow does not take, and for schedules

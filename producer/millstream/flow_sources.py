@@ -54,6 +54,8 @@ def place_of(flow: "Flow[..., Any]") -> Place:
     file = Path(inspect.unwrap(flow.fn).__code__.co_filename) if hasattr(flow.fn, "__code__") else None
     if file is None or not file.is_file():
         raise _unfindable(flow, f"its code does not come from a file ({file})", "put it into a file")
+    if not script_files.binds(file, qualname.partition(".")[0]):
+        raise _unfindable(flow, 'it is made under `if __name__ == "__main__"`', "make it above that")
     # As it was found, not resolved: the folder may be a link that is the same on all machines.
     return Place(f"{file.name}:{qualname}", str(file.absolute().parent))
 

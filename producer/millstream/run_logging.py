@@ -270,4 +270,9 @@ def _make_ready() -> None:
     if _root.level == logging.NOTSET:
         _root.setLevel(get_settings().logging_level)
     if not _root.hasHandlers():
-        _root.addHandler(StderrHandler())
+        handler = StderrHandler()
+        if get_settings().logging_format == "json":
+            from millstream.json_lines import JsonFormatter  # few want it
+
+            handler.setFormatter(JsonFormatter())
+        _root.addHandler(handler)

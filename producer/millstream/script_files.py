@@ -1,5 +1,6 @@
 """Python files as modules: each is executed once in a process, under a name of its own that is not `__main__`."""
 
+import ast
 import hashlib
 import importlib.util
 import sys
@@ -28,6 +29,31 @@ def module_of(file: Path) -> ModuleType:
     name = f"{place.stem}_{hashlib.sha256(str(place).encode()).hexdigest()[:12]}{_ENDING}"
     with _executing:
         return sys.modules.get(name) or _executed(place, name)
+
+
+def binds(file: Path, name: str) -> bool:
+    """Whether the file gives this name a value when it is not executed as a script. True if that cannot be told."""
+    try:
+        tree = ast.parse(file.read_text())
+    except (OSError, UnicodeDecodeError, SyntaxError):
+        return True
+    statements = [statement for statement in tree.body if not _is_of_scripts(statement)]
+    bound = {found for statement in statements for node in ast.walk(statement) for found in _names_of(node)}
+    return name in bound or "*" in bound
+
+
+def _is_of_scripts(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.If) and any(
+        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
+    )
+
+
+def _names_of(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.alias):
+        return [node.asname or node.name.partition(".")[0]]
+    return [node.id] if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) else []
 
 
 def put_on_path(folder: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, BusyLoadingError
+from redis.exceptions import AuthenticationError, BusyLoadingError, OutOfMemoryError, ResponseError
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
@@ -45,7 +45,8 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
     """`call(again)` until it is answered; `again` is True from the second try on.
 
     Pauses between tries grow to 2 s and are spread at random, so that a thousand workers do not return at once.
-    Raises RedisUnavailable, with the address, after `patience` seconds.
+    Raises RedisUnavailable, with the address, after `patience` seconds. A server whose disk is full is waited for
+    likewise, and then it is BackendFull; one whose memory is full makes it BackendFull at once.
     """
     again, pause, deadline = False, _FIRST_PAUSE, time.monotonic() + patience
     while True:
@@ -56,8 +57,20 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
         except OUTAGE as lost:
             if time.monotonic() + pause > deadline:
                 raise errors.RedisUnavailable(say_where(url), str(lost)) from lost
+        except ResponseError as refused:
+            full = name_refusal(refused, url)
+            if full is None:
+                raise
+            if isinstance(refused, OutOfMemoryError) or time.monotonic() + pause > deadline:
+                raise full from refused
         time.sleep(pause * random.uniform(0.5, 1.0))
         again, pause = True, min(pause * 2, _LONGEST_PAUSE)
+
+
+def name_refusal(refused: Exception, url: str) -> errors.BackendFull | None:
+    """The error for a server that takes nothing new, if that is what it said."""
+    is_full = isinstance(refused, OutOfMemoryError) or str(refused).startswith("MISCONF")
+    return errors.BackendFull(say_where(url), str(refused)) if is_full else None
 
 
 def say_where(url: str) -> str:

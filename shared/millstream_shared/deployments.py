@@ -1,5 +1,6 @@
 """Deployments as the store keeps them: which flow, where its code is, with which parameters, on which queue, when."""
 
+import logging
 from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal
 
@@ -12,6 +13,8 @@ from millstream_shared.store import Store
 
 CollisionStrategy = Literal["ENQUEUE", "CANCEL_NEW"]
 OnCrash = Literal["crash", "resume"]
+
+_logger: Final = logging.getLogger("millstream.deployments")
 
 _FORBIDDEN: Final = "/%&><\n"
 _LONGEST_NAME: Final = 200
@@ -116,15 +119,24 @@ class Deployments:
         return self.change(name, lambda record: record.model_copy(update={"paused": paused}))
 
     def read(self, name: str) -> DeploymentRecord | None:
-        """The deployment of this full name, or with this id, which may have dashes."""
+        """The deployment of this full name, or with this id, which may have dashes.
+
+        Raises UnreadableDeployment for one that another version has written in a way that this one does not know.
+        """
         full_name = name if "/" in name else self._store.command("HGET", keys.DEPLOYMENT_IDS, _digits(name))
         found = full_name and self._store.command("HGET", keys.DEPLOYMENTS, full_name)
-        return _decoded(found) if found else None
+        return _decoded(full_name, found) if found else None
 
     def read_all(self) -> list[DeploymentRecord]:
-        """All of them, by full name."""
-        found = self._store.command("HVALS", keys.DEPLOYMENTS)
-        return sorted((_decoded(kept) for kept in found), key=lambda record: record.full_name)
+        """All of them, by full name, but for those that cannot be read: these must not keep others from running."""
+        found: dict[bytes, bytes] = self._store.command("HGETALL", keys.DEPLOYMENTS)
+        records: list[DeploymentRecord] = []
+        for name, kept in found.items():
+            try:
+                records.append(_decoded(name, kept))
+            except errors.UnreadableDeployment as failure:
+                _logger.warning("%s", failure)
+        return sorted(records, key=lambda record: record.full_name)
 
     def delete(self, name: str) -> DeploymentRecord | None:
         """Have no such deployment any more; what it was, or None if there was none. Its runs stay."""
@@ -144,7 +156,7 @@ class Deployments:
         kept = self._store.script("deployment_write", record.full_name, record.id, paused, expected, body)
         if not kept:
             return None
-        written = _decoded(kept)
+        written = _decoded(record.full_name, kept)
         # What does not fire now has missed nothing when it fires again.
         silent = ("",) if written.paused else [f"{each.slug}/" for each in written.schedules if not each.active]
         if silent and written.schedules:
@@ -171,13 +183,14 @@ def not_found(name: str) -> errors.ObjectNotFound:
     )
 
 
-def _decoded(kept: bytes) -> DeploymentRecord:
-    head, _, body = kept.partition(b"\n")
-    id, created, updated, revision, paused = head.decode().split(" ")
-    # Made of JSON and not by model_validate of a dictionary: in JSON a list is what a tuple becomes.
-    record = DeploymentRecord.model_validate_json(body)
-    own = {"created": float(created), "updated": float(updated), "revision": int(revision), "paused": paused == "1"}
-    return record.model_copy(update={"id": id, **own})
+def _decoded(name: str | bytes, kept: bytes) -> DeploymentRecord:
+    try:
+        head, _, body = kept.partition(b"\n")
+        id, created, updated, revision, paused = head.decode().split(" ")
+        own = {"created": float(created), "updated": float(updated), "revision": int(revision), "paused": paused == "1"}
+        return DeploymentRecord.model_validate_json(body).model_copy(update={"id": id, **own})
+    except ValueError as failure:
+        raise errors.UnreadableDeployment(name if isinstance(name, str) else name.decode(), str(failure)) from failure
 
 
 def _digits(id: str) -> str:

@@ -17,6 +17,8 @@
     |  |- DeploymentFileError         a file of deployments says what cannot be
     |  |- ObjectNotFound              there is nothing of that name
     |  |- ObjectAlreadyExists         there is something of that name
+    |  |  `- WorkerNameTaken          there is a worker of that name
+    |  |- StillRunning                a run that has not ended is to be executed again
     |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
     |  |- SerializationError          (TypeError) a value that its serializer cannot write or read
@@ -36,8 +38,10 @@
     |  `- FunctionUnavailable         its function cannot be imported where it should run
     `- ServiceError                   something outside of the program is missing
        |- RedisUnavailable            the server does not answer
+       |- BackendFull                 the server takes nothing new: its memory or its disk is full
        |- StorageUnavailable          results cannot be written to their storage, or read from it
        |- SourceUnavailable           code cannot be fetched from where it is kept
+       |- UnreadableDeployment        a deployment was written by another version
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
@@ -162,6 +166,17 @@ class ObjectAlreadyExists(UsageError):
 
 class StillRunning(UsageError):
     """A run that has not ended is to be executed again."""
+
+
+class WorkerNameTaken(ObjectAlreadyExists):
+    """A worker was to be started with a name that another one has: `owner`, on the machine `host`."""
+
+    def __init__(self, name: str, owner: str, host: str) -> None:
+        self.name, self.owner, self.host = name, owner, host
+        super().__init__(
+            f"There is a worker named {name!r} ({owner} on {host}): stop it, or take another --name. The name of "
+            "one that died on another machine is free once its lease has run out."
+        )
 
 
 class ConcurrencySlotAcquisitionError(UsageError):
@@ -291,6 +306,20 @@ class RedisUnavailable(ServiceError):
         )
 
 
+class BackendFull(ServiceError):
+    """The server takes nothing new. `url` is its address, without a password; `reason` is what it said.
+
+    Nothing of the call was done. Runs that are queued or executed go on, and make room by ending.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"Redis at {url} is full ({reason}): wait for workers to end what is queued, start more of them, or give "
+            "it more memory (`maxmemory`) or disk."
+        )
+
+
 class StorageUnavailable(ServiceError):
     """A result could not be written to its storage, or read from it. `address` is where; the cause says why."""
 
@@ -308,6 +337,17 @@ class SourceUnavailable(ServiceError):
     def __init__(self, address: str, reason: str) -> None:
         self.address, self.reason = address, reason
         super().__init__(f"The code at {address} cannot be fetched: {reason}")
+
+
+class UnreadableDeployment(ServiceError):
+    """A deployment was written by another version, in a way that this one does not know. `name` is its full name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(
+            f"The deployment {name!r} cannot be read ({reason}): use the version of millstream that has written it, or "
+            "deploy it again."
+        )
 
 
 class NoWorker(ServiceError):

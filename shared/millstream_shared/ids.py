@@ -6,8 +6,12 @@ run, has a tree of its own. The 17th digit says what a run is: 8 a task run, 9 o
 """
 
 import os
+import re
+
+from millstream_shared import errors
 
 _TREE_DIGITS = 12
+_WORKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _VARIANT_AT = 16
 _TASK, _BACKGROUND, _FLOW = "8", "9", "a"
 DIGEST_BYTES = 15
@@ -60,12 +64,26 @@ def new_owner_id(kind: str) -> str:
     return f"{kind}-{os.getpid()}-{os.urandom(5).hex()}"
 
 
+def check_worker_name(name: str) -> None:
+    """Raises InvalidNameError for what is no name of a worker."""
+    if not _WORKER_NAME.fullmatch(name):
+        raise errors.InvalidNameError(
+            f"{name!r} is no name of a worker: take up to 64 letters, digits, '.', '_' and '-', the first a letter "
+            "or digit."
+        )
+
+
+def label_of(owner: str) -> str:
+    """What an owner id begins with: the kind of process, or the name that somebody gave a worker."""
+    return owner.rsplit("-", 2)[0]
+
+
 def lives_here(owner: str) -> bool:
     """Whether the process of an owner id lives on this machine; True for what is no such id.
 
     To be asked only where all owners are on this machine, as with a private server.
     """
-    pid = owner.split("-")[1] if owner.count("-") == 2 else ""
+    pid = owner.rsplit("-", 2)[1] if owner.count("-") >= 2 else ""
     if not pid.isdigit():
         return True
     try:
@@ -75,6 +93,14 @@ def lives_here(owner: str) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def lives_beside(owner: str) -> bool:
+    """The same of other processes than this one: its own number in an id is that of an earlier one, or life.
+
+    In a container that is started again each process is likely to have the number that it had before.
+    """
+    return lives_here(owner) and owner.rsplit("-", 2)[1:2] != [str(os.getpid())]
 
 
 def _uuid4_hex(tree: str, variant: str = _TASK, digits: str | None = None) -> str:

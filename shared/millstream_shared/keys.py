@@ -66,6 +66,11 @@ def runs(run_id: str) -> str:
     return f"ms:runs:{tree_of(run_id)}"
 
 
+def worker_name(name: str) -> str:
+    """Which worker has this name."""
+    return f"ms:worker-name:{name}"
+
+
 def held(owner: str) -> str:
     """The runs that a process holds under its lease."""
     return f"ms:held:{owner}"
@@ -161,7 +166,7 @@ def bucket(limit_name: str) -> str:
 
 _LIMIT_WORK = ("ms:slots:*", "ms:waiters:*", "ms:holds:*", SLOT_LEASES, LINES_TO_CALL)
 
-LIVE = ("rq:job:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
+LIVE = ("rq:job:*", "ms:runs:*", "rq:queue:*", "rq:scheduled:*", "ms:held:*", "ms:dependents:*", *_LIMIT_WORK)
 """Work not yet finished: without an expiry, because it must not be lost; gone once the work is done."""
 
 # Few and small: there are as many as people have made, and they stay until people delete them.

@@ -29,6 +29,8 @@ class Link:
         self.settings = settings
         self.outages = 0
         """How many calls had to be made again: after one, an answer may have been lost on its way."""
+        self.during_outage: Callable[[], object] | None = None
+        """Called each time before a call is made again."""
         self.client: Any = client if client is not None else connections.connect(url)
         self._patience = settings.first_contact_seconds
         self._start_server = start_server
@@ -37,6 +39,12 @@ class Link:
     def ping(self) -> None:
         """Raises RedisUnavailable, within seconds, if nobody answers."""
         self._persist(lambda _: self.client.ping())
+
+    def server_version(self) -> str:
+        """What the server is and which version, as `Valkey 9.0.1`."""
+        said: dict[str, Any] = self._persist(lambda _: self.client.info("server"))
+        kind = "Valkey" if said.get("server_name") == "valkey" else "Redis"
+        return f"{kind} {said.get('valkey_version') or said.get('redis_version', '?')}"
 
     def use_one_connection(self) -> None:
         """From now on make all calls over one connection, which is cheaper than to take one from the pool each time.
@@ -71,6 +79,13 @@ class Link:
         """One command that can safely be made twice, for a module that keeps things of its own kind."""
         return self._persist(lambda _: self.client.execute_command(*words))
 
+    def ask(self, *words: Any) -> Any:
+        """The answer to such a command; None where the server refuses to say, as hosted ones do."""
+        try:
+            return self.command(*words)
+        except ResponseError:
+            return None
+
     def script(self, name: str, *args: Any) -> Any:
         """The same with a script."""
         return self._run(name, list(args))
@@ -83,6 +98,8 @@ class Link:
             if again:
                 self.outages += 1
                 self.revive()
+                if self.during_outage is not None:
+                    self.during_outage()
             return call(again)
 
         try:

@@ -1,13 +1,14 @@
-"""The settings of one process, read once from `MILLSTREAM_*` environment variables."""
+"""The settings of one process, read once: `MILLSTREAM_*` environment variables, and what a file says beneath them."""
 
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from millstream_shared import errors
+from millstream_shared import config_files, errors
 
 _PREFIX: Final = "MILLSTREAM_"
 
@@ -32,6 +33,8 @@ class Settings(BaseModel):
     logging_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(lambda given: str(given).upper())
     ] = "INFO"
+    logging_format: Literal["console", "json"] = "console"
+    """How workers and runs write their lines to stderr: for people, or each as a JSON object for machines."""
     logs_to_redis: bool = True
     """Whether the lines that runs log are kept in Redis, where `millstream flow-run logs` finds them."""
     logs_lines_per_run: int = Field(default=1000, ge=1, le=1_000_000)
@@ -65,15 +68,60 @@ class Settings(BaseModel):
 
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process; `get_settings.cache_clear()` makes the next call read the environment again.
+    """The settings of this process; `get_settings.cache_clear()` makes the next call read them again.
 
-    Raises ConfigurationError, naming the variable, for a value that does not fit.
+    What the environment says comes before what the file says. Raises ConfigurationError, naming the variable, or the
+    file, for a value that does not fit.
     """
     # Reading the environment takes pydantic-settings 50 ms to import, in each process of a script that starts cold.
     given = {name[len(_PREFIX) :].lower(): value for name, value in os.environ.items() if name.startswith(_PREFIX)}
+    places = {name: variable_of(name) for name in given}
+    if from_file := read_file(os.environ):
+        path = config_files.place_of(os.environ)
+        places = {name: f"{name} in {path}" for name in from_file} | places
+        given = from_file | given
+    return validated(given, places)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a setting."""
+    return _PREFIX + name.upper()
+
+
+def read_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the file says for a process of this environment.
+
+    Raises ConfigurationError for what is no setting, or none that a file can have.
+    """
+    path = config_files.place_of(environment)
+    found = config_files.read(path)
+    for name in found:
+        if name not in Settings.model_fields or name == "home":
+            raise unknown(name, f" in {path}")
+    return found
+
+
+def unknown(name: str, where: str = "") -> errors.ConfigurationError:
+    """The error for a name that no setting has, with those that come close."""
+    import difflib  # only for a mistake
+
+    near = difflib.get_close_matches(name.lower(), Settings.model_fields, 3)
+    advice = f"Is it {' or '.join(near)}?" if near else "`millstream config view` lists them all."
+    if name == "home":
+        advice = "It says where the file is: set MILLSTREAM_HOME."
+    return errors.ConfigurationError(f"{name}{where} is no setting. {advice}")
+
+
+def validated(given: Mapping[str, Any], places: Mapping[str, str]) -> Settings:
+    """These settings, the others as they are by default; `places` says where each comes from.
+
+    Raises ConfigurationError, naming the place, for a value that does not fit.
+    """
     try:
         return Settings.model_validate(given)
     except ValidationError as invalid:
         first = invalid.errors()[0]
-        name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-        raise errors.ConfigurationError(f"{name}: {first['msg']} (it is {os.environ.get(name)!r})") from invalid
+        name = str(first["loc"][0])
+        raise errors.ConfigurationError(
+            f"{places.get(name, variable_of(name))}: {first['msg']} (it is {given.get(name)!r})"
+        ) from invalid

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from millstream_shared import ids, keys, limits, records, rq_queue, scripts
+from millstream_shared import connections, ids, keys, limits, records, rq_queue, scripts
 from millstream_shared.claims import Claim, Claimed, Orphan, Postponed, QueuedFlowRun, QueuedRun, Reaped, RecordedRun
 from millstream_shared.links import Link
 from millstream_shared.records import Record
@@ -302,9 +302,13 @@ class Store(Link):
     def next_finished(self, inbox: str, timeout: float) -> dict[str, bytes]:
         """The records of runs that ended, at most 1,000, by run id; waits up to `timeout` seconds for the first.
 
-        The one call that is not made again in an outage: it raises what redis raised, for the caller's own pace.
+        The one call that is not made again in an outage: it raises what redis raised, or BackendFull, for the caller's
+        own pace.
         """
-        popped: Any = self.client.blmpop(timeout, 1, keys.inbox(inbox), direction="LEFT", count=1000)
+        try:
+            popped: Any = self.client.blmpop(timeout, 1, keys.inbox(inbox), direction="LEFT", count=1000)
+        except Exception as refused:
+            raise connections.name_refusal(refused, self.url) or refused from None
         if not popped:
             return {}
         told = {entry[:32].decode(): entry[32:] for entry in popped[1]}

@@ -1,16 +1,17 @@
 """Deployments made and served by real programs, and looked after by commands."""
 
-import json
+import os
 import signal
 from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-from millstream import deployments, sessions
+from millstream import deployments, exceptions, sessions
 from millstream_shared import settings
-from tests.harness import eventually
+from tests.harness import commands
 from tests.harness.processes import Process, Processes
+from tests.harness.repositories import Repository
 from tests.harness.servers import RealServer
 
 SCRIPT = """
@@ -87,20 +88,55 @@ def test_a_script_makes_a_deployment_of_its_own_flow(shared: Processes) -> None:
 
 
 @pytest.mark.parametrize(
-    "serving", ["target_flow.serve('s', interval=3600, parameters={'x': 1})", "asyncio.run(aserve(described()))"]
+    ("serving", "times"),
+    [
+        ("target_flow.serve('s', interval=3600, parameters={'x': 1})", 2),
+        ("asyncio.run(aserve(target_flow.to_deployment('s', interval=3600, parameters={'x': 1})))", 1),
+    ],
 )
-def test_serving_pauses_the_schedules_at_the_end(shared: Processes, serving: str) -> None:
+def test_serving_pauses_the_schedules_at_the_end(shared: Processes, serving: str, times: int) -> None:
     """By Ctrl-C; while it serves they fire, and its runs come to it alone. Serving again lets them fire again."""
-    described = "described = lambda: target_flow.to_deployment('s', interval=3600, parameters={'x': 1})\n"
-    for revision in (1, 3):
-        server = program(shared, described + serving)
+    for before in range(times):
+        server = program(shared, serving)
         server.says("worker started")
         record = deployments.read("target-flow/s")
-        assert (record.paused, record.queue, record.revision) == (False, "served:target-flow/s", revision)
+        assert (record.paused, record.queue, record.revision) == (False, "served:target-flow/s", 2 * before + 1)
         assert "served:target-flow/s" in server.output
         server.interrupt()
         server.wait()
         assert deployments.read("target-flow/s").paused
+
+
+def test_runs_of_a_served_deployment_come_to_who_serves_it(shared: Processes) -> None:
+    """By whomever they are triggered; parameters from outside become what the flow takes."""
+    server = program(shared, "target_flow.serve('s', limit=2)")
+    server.says("worker started")
+    run = deployments.run_deployment("target-flow/s", parameters={"x": "4"})
+    assert run.state.result() == 8
+    assert "target-flow" in server.output
+    with pytest.raises(exceptions.ParameterBindError, match="y: no such parameter"):
+        deployments.run_deployment("target-flow/s", parameters={"x": 4, "y": 5})
+    server.interrupt()
+    server.succeed()
+
+
+def test_a_worker_runs_what_lies_in_a_repository(shared: Processes) -> None:
+    """As it is when the run begins: nothing is deployed again, and no worker is started anew."""
+    repository = Repository(shared.folder)
+    repository.push(1)
+    shared.python(
+        "from millstream import flow\n"
+        f"flow.from_source({repository.url!r}, 'flows/answers.py:answer').deploy('d', queue='git')"
+    ).succeed()
+    worker = shared.cli("worker", "start", "-q", "git", "--processes", "1")
+    assert deployments.run_deployment("answer/d").state.result() == 1
+    repository.push(2)
+    assert deployments.run_deployment("answer/d").state.result() == 2
+    os.rename(repository.url, repository.url + ".away")
+    failed = deployments.run_deployment("answer/d").state
+    assert isinstance(failed.result(raise_on_failure=False), exceptions.SourceUnavailable)
+    worker.send(signal.SIGTERM)
+    assert worker.wait() == 0
 
 
 def test_schedules_can_go_on_when_nobody_serves(shared: Processes) -> None:
@@ -121,45 +157,42 @@ def test_schedules_can_go_on_when_nobody_serves(shared: Processes) -> None:
     assert (record.paused, record.queue) == (False, "own")
 
 
-def test_commands_look_after_deployments(shared: Processes) -> None:
+def test_commands_look_after_deployments(shared: Processes, valkey: RealServer) -> None:
     """From the file that describes them to their end."""
+    millstream = partial(commands.millstream, valkey.url)
     (shared.folder / "millstream.yaml").write_text(YAML)
     deployed = shared.cli("deploy", "--all").succeed()
     assert "Deployed target-flow/nightly (" in deployed
     assert "Deployed target-flow/by-hand (" in deployed
-    listed = json.loads(shared.cli("deployment", "ls", "--json").succeed())
+    listed = commands.millstream_json(valkey.url, "deployment", "ls")
     assert [each["full_name"] for each in listed] == ["target-flow/by-hand", "target-flow/nightly"]
-    table = shared.cli("deployment", "ls", "--tag", "a").succeed()
+    table = millstream("deployment", "ls", "--tag", "a")
     assert "target-flow/nightly" in table
     assert "0 3 * * * Europe/Berlin" in table
     assert "by-hand" not in table
-    shown = shared.cli("deployment", "inspect", "target-flow/nightly").succeed()
+    shown = millstream("deployment", "inspect", "target-flow/nightly")
     for text in ("program.py:target_flow", listed[1]["id"], "label", '"none"', "cron"):
         assert text in shown
-    assert "Paused" in shared.cli("deployment", "pause", listed[1]["id"]).succeed()
-    assert deployments.read("target-flow/nightly").paused
-    assert json.loads(shared.cli("deployment", "inspect", "target-flow/nightly", "--json").succeed())["paused"]
-    assert "Resumed" in shared.cli("deployment", "resume", "target-flow/nightly").succeed()
+    assert "Paused" in millstream("deployment", "pause", listed[1]["id"])
+    assert commands.millstream_json(valkey.url, "deployment", "inspect", "target-flow/nightly")["paused"]
+    assert "Resumed" in millstream("deployment", "resume", "target-flow/nightly")
     assert not deployments.read("target-flow/nightly").paused
-    assert "Deleted" in shared.cli("deployment", "delete", "target-flow/nightly").succeed()
-    again = shared.cli("deployment", "delete", "target-flow/nightly")
-    assert again.wait() == 1
-    assert "There is no deployment 'target-flow/nightly'" in again.output
+    assert "Deleted" in millstream("deployment", "delete", "target-flow/nightly")
+    gone = millstream("deployment", "delete", "target-flow/nightly", code=1)
+    assert "There is no deployment 'target-flow/nightly'" in gone
 
 
 def test_a_file_with_mistakes_deploys_nothing(shared: Processes) -> None:
     """And says all of them, by exit code 1."""
+    text = YAML.replace("{x: 1}", "{y: 1}").replace("program.py:t", "none.py:t", 1)
     (shared.folder / "millstream.yaml").write_text(
-        YAML.replace("{x: 1}", "{y: 1}").replace("program.py:t", "none.py:t", 1)
+        text + YAML.partition("deployments:\n")[2].replace("{x: 1}", "{y: 1}")
     )
     deploy = shared.cli("deploy", "--all")
     assert deploy.wait() == 1
     assert "millstream.yaml:4: deployments[0].entrypoint: There is no file" in deploy.output
-    (shared.folder / "millstream.yaml").write_text(YAML.replace("{x: 1}", "{y: 1}"))
-    deploy = shared.cli("deploy", "--all")
-    assert deploy.wait() == 1
-    assert "millstream.yaml:5: deployments[0].parameters: " in deploy.output
-    assert eventually(lambda: deployments.read_all() == [])
+    assert "millstream.yaml:14: deployments[2].parameters: " in deploy.output
+    assert deployments.read_all() == []
 
 
 def test_importing_millstream_does_not_load_what_deployments_need(running: Processes) -> None:
@@ -168,11 +201,3 @@ def test_importing_millstream_does_not_load_what_deployments_need(running: Proce
         "print('loaded', sorted({'yaml', 'jsonschema', 'croniter', 'redis'} & set(sys.modules)))"
     )
     assert "loaded []" in running.python(script).succeed()
-
-
-def test_a_file_is_found_without_naming_it(shared: Processes) -> None:
-    """Where it is not there, that is told in one line."""
-    missing = shared.cli("deploy")
-    assert missing.wait() == 1
-    assert "millstream.yaml: cannot be read" in missing.output
-    assert not Path(shared.folder / "millstream.yaml").exists()

@@ -47,12 +47,18 @@ def fails():
 def fails_for_good():
     raise ValueError("never again")
 
+@flow(queue="flows")
+def child(seconds):
+    work.submit(seconds).wait()
+
 @flow
 def sends(name, *arguments):
     if name == "chain":
         return after.submit(work.submit(60)).wait()
     if name == "line":
         [future.wait() for future in tagged.map([60] * 3)]
+    elif name == "child":
+        child.submit(float(arguments[0])).wait()
     elif name == "fails":
         fails.submit().wait()
     elif name == "ended":
@@ -189,6 +195,31 @@ def test_a_run_that_is_tried_again_later(running: Processes, ledger: Ledger, sto
     eventually(lambda: store.client.zcard("rq:scheduled:default"))
     [run_id] = waiting(store, 1)
     assert re.search(r"is postponed after 1 failed try until [\d:]+\.$", explaining.why(run_id))
+
+
+def test_a_queued_flow_run_and_what_it_waits_for(
+    running: Processes, ledger: Ledger, store: Store, valkey: RealServer
+) -> None:
+    """First for a worker that executes flow runs; then its task run for one of that queue."""
+    running.python(PROGRAM, "child", "60")
+    [run_id] = eventually(lambda: Queues(store).first("flows", 1))
+    start_worker(running, "-q", "flows", "--flows", "0")
+    pattern = (
+        r"The flow run '.*' is queued, and no worker executes flow runs of the queue 'flows': `.* -q flows --flows N`\."
+    )
+    assert re.match(pattern, explaining.why(run_id)), explaining.why(run_id)
+    [row] = [row for row in millstream_json(valkey.url, "queue", "ls") if row["name"] == "flows"]
+    assert (row["queued"], row["flow_runs"], row["workers"]) == (1, 1, 1)
+    assert "--flows N" in millstream(valkey.url, "doctor", code=1)
+    start_worker(running, "-q", "flows")
+    of_flow = eventually(lambda: "none of its 1" in (said := explaining.why(run_id[:12])) and said)
+    assert "is executed by worker-" in of_flow
+    assert "no worker serves the queue 'default'" in of_flow
+    start_worker(running, "--flows", "0")
+    eventually(lambda: ledger.lines("start"))
+    assert "of its task runs 1 are executed" in explaining.why(run_id)
+    seen = millstream_json(valkey.url, "flow-run", "inspect", run_id)
+    assert (seen["state"], seen["task_runs"]) == ("Running", {"work": {"Running": 1}})
 
 
 def test_a_run_whose_worker_has_died(running: Processes, ledger: Ledger, store: Store) -> None:

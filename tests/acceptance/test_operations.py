@@ -22,13 +22,26 @@ def work(seconds):
     note("end")
 
 @flow
+def child():
+    note("start")
+
+@flow
+def child_state():
+    future = child.submit()
+    future.wait()
+    return [future.state.name]
+
+@flow
 def states(count, seconds):
     futures = work.map([seconds] * count)
     futures.wait()
     return sorted(future.state.name for future in futures)
 
 if __name__ == "__main__":
-    print(json.dumps(states(int(sys.argv[1]), float(sys.argv[2]))))
+    if sys.argv[1:] == ["child"]:
+        print(json.dumps(child_state()))
+    else:
+        print(json.dumps(states(int(sys.argv[1]), float(sys.argv[2]))))
 """
 )
 
@@ -47,6 +60,11 @@ def start_worker(running: Processes, *options: str) -> Process:
     worker = running.cli("worker", "start", "--processes", "1", *options, MILLSTREAM_LOGGING_LEVEL="INFO")
     worker.says("worker started")
     return worker
+
+
+def states_in(script: Process) -> list[str]:
+    """What it prints at its end; before that it may have warned that no worker is there."""
+    return json.loads(script.succeed().splitlines()[-1])
 
 
 def name_of(url: str) -> str:
@@ -69,7 +87,7 @@ def test_a_paused_queue_keeps_its_runs_until_it_is_resumed(
     assert seen["next"][0]["run_id"] in millstream(valkey.url, "queue", "inspect", "default", "--limit", "1")
     assert ledger.lines() == []
     assert "again" in millstream(valkey.url, "queue", "resume", "default")
-    assert json.loads(script.succeed()) == ["Completed"] * 3
+    assert states_in(script) == ["Completed"] * 3
     assert "is not paused" in millstream(valkey.url, "queue", "resume", "default")
 
 
@@ -83,10 +101,27 @@ def test_what_is_purged_ends_as_cancelled_and_its_flow_hears_of_it(
     eventually(lambda: millstream_json(valkey.url, "queue", "ls")[0]["queued"] > 400)
     millstream(valkey.url, "queue", "purge", "default", code=1)
     assert "ended as Cancelled" in millstream(valkey.url, "queue", "purge", "default", "--yes")
-    states = json.loads(script.succeed())
+    states = states_in(script)
     assert states.count("Cancelled") > 400
     assert states.count("Cancelled") + states.count("Completed") == 600
     assert states.count("Completed") == len(ledger.lines("end"))
+
+
+def test_flow_runs_are_paused_and_purged_with_their_queue(
+    running: Processes, ledger: Ledger, valkey: RealServer
+) -> None:
+    """They count among what is queued, and end as Cancelled; whoever submitted one hears of it."""
+    start_worker(running)
+    millstream(valkey.url, "queue", "pause", "default")
+    script = running.python(PROGRAM, "child")
+    eventually(lambda: millstream_json(valkey.url, "queue", "ls")[0]["flow_runs"] == 1)
+    seen = millstream_json(valkey.url, "queue", "inspect", "default")
+    assert [(run["kind"], run["function"]) for run in seen["next"]] == [("flow", "child")]
+    assert ledger.lines() == []
+    assert "1 run ended" in millstream(valkey.url, "queue", "purge", "default", "--yes")
+    assert states_in(script) == ["Cancelled"]
+    millstream(valkey.url, "queue", "resume", "default")
+    assert states_in(running.python(PROGRAM, "child")) == ["Completed"]
 
 
 def test_who_asks_for_a_queue_that_is_not_there_is_told_which_are(
@@ -133,7 +168,7 @@ def test_a_worker_that_is_told_to_stop_ends_with_what_it_executes(
     assert worker.wait() == 0
     assert len(ledger.lines("end")) == len(ledger.lines("start")) == 1
     start_worker(running)
-    assert json.loads(script.succeed()) == ["Completed"] * 3
+    assert states_in(script) == ["Completed"] * 3
 
 
 @pytest.mark.leaves_work("the run that is handed back is not executed again")

@@ -2,6 +2,9 @@
 
 import threading
 
+import pytest
+
+from millstream_shared import errors, keys
 from millstream_shared.deployments import DeploymentRecord, Deployments, GitSource
 from millstream_shared.schedules import ScheduleRecord
 from millstream_shared.store import Store
@@ -125,3 +128,17 @@ def test_every_change_can_be_noticed_by_one_number(store: Store) -> None:
     deployments.delete("etl/nightly")
     seen.append(deployments.changes())
     assert len(set(seen)) == 4
+
+
+def test_one_that_cannot_be_read_does_not_hide_the_others(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """It is told which it is, and it can be made anew."""
+    deployments = Deployments(store)
+    good, other = deployments.write(made()), deployments.write(made("hourly"))
+    kept = store.command("HGET", keys.DEPLOYMENTS, "etl/hourly")
+    store.command("HSET", keys.DEPLOYMENTS, "etl/hourly", kept.replace(b'"tags":[]', b'"tags":7'))
+    assert deployments.read_all() == [good]
+    assert "etl/hourly" in caplog.text
+    with pytest.raises(errors.UnreadableDeployment, match="deploy it again"):
+        deployments.read(other.id)
+    assert deployments.write(made("hourly")).id == other.id
+    assert len(deployments.read_all()) == 2

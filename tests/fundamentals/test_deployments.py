@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from millstream import deploy, deployments, exceptions, flow, flows, task
+from millstream import deploy, deployments, exceptions, flow, flows, runtime, task
 from millstream.deployments import Deployment
 from millstream.schedules import Cron, Interval
 from millstream.task_runners import QueueTaskRunner
@@ -24,6 +24,10 @@ def clean(table: str, days: int = 7, tags: list[str] | None = None) -> str:
 
 
 weekly = clean.with_options(name="weekly-clean")
+
+
+@flow(queue="quick")
+def quick() -> None: ...
 
 
 @flow(validate_parameters=False)
@@ -39,6 +43,11 @@ def make_deployment(parameters: dict[str, Any]) -> UUID:
 @flow(task_runner=QueueTaskRunner())
 def make_elsewhere() -> UUID:
     return make_deployment.submit({"table": "t"}).result()
+
+
+@flow
+def gather(first: int, *rest: int, last: str = "end", **more: int) -> tuple[Any, ...]:
+    return first, rest, last, more, runtime.flow_run.parameters
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +102,13 @@ def test_deploying_again_replaces_and_keeps_the_id() -> None:
     assert (record.version, record.tags, record.paused) == ("2", (), True)
     clean.deploy("nightly", paused=False)
     assert not deployments.read("clean/nightly").paused
+
+
+def test_the_queue_of_a_flow_is_that_of_its_deployments() -> None:
+    """Unless they name another one."""
+    assert quick.to_deployment("x").record.queue == "quick"
+    assert quick.to_deployment("x", queue="slow").record.queue == "slow"
+    assert clean.to_deployment("x").record.queue is None
 
 
 def test_describing_a_deployment_does_nothing_yet() -> None:
@@ -159,6 +175,16 @@ def test_parameters_are_kept_as_what_the_flow_takes() -> None:
     assert anything.to_deployment("nightly", parameters={"whatever": 1}).record.parameters == {"whatever": 1}
 
 
+def test_a_run_is_given_its_parameters_by_name() -> None:
+    """Its own before those of the deployment, those before the defaults; other names go to a flow that takes them."""
+    gather.deploy("x", parameters={"first": 1, "third": 3})
+    first, rest, last, more, parameters = deployments.run_deployment(
+        "gather/x", parameters={"rest": ["2"], "first": "0", "fourth": 4}
+    ).state.result()
+    assert (first, rest, last, more) == (0, (2,), "end", {"third": 3, "fourth": 4})
+    assert parameters == {"first": 0, "rest": (2,), "last": "end", "more": {"third": 3, "fourth": 4}}
+
+
 def test_schedules_are_given_in_one_way() -> None:
     """Each gets a name of its own among those of the deployment."""
     given: dict[str, Any] = {"parameters": {"table": "t"}}
@@ -167,10 +193,36 @@ def test_schedules_are_given_in_one_way() -> None:
     both = clean.to_deployment("x", schedules=[Cron("0 3 * * *"), Interval(60, parameters={"days": "2"})], **given)
     assert [each.slug for each in both.record.schedules] == ["cron", "interval"]
     assert both.record.schedules[1].parameters == {"days": 2}
+    each = (Cron(f"0 {hour} * * *") for hour in (3, 4))
+    assert [one.slug for one in clean.to_deployment("x", schedules=each, **given).record.schedules] == [
+        "cron",
+        "cron-2",
+    ]
+    with pytest.raises(TypeError, match="a single one is `schedule`"):
+        clean.to_deployment("x", schedules={"cron": "0 3 * * *"}, **given)
     with pytest.raises(ValueError, match="cron or interval"):
         clean.to_deployment("x", cron="0 3 * * *", interval=60)
     with pytest.raises(ValueError, match="not a cron"):
         clean.to_deployment("x", cron="not a cron")
+
+
+def test_an_interval_goes_on_when_it_is_deployed_again() -> None:
+    """Counted from the first time, unless an anchor was given or the interval is another one."""
+
+    def deployed(schedule: Any) -> datetime:
+        clean.deploy("x", schedules=[schedule], parameters={"table": "t"})
+        return deployments.read("clean/x").schedules[0].anchor
+
+    first, other = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    assert deployed(Interval(3600, anchor_date=first)) == first
+    assert deployed(Interval(3600)) == first
+    assert deployed({"interval": 3600}) == first
+    assert deployed(Interval(3600, anchor_date=other)) == other
+    assert deployed(Interval(60)) > other
+    clean.deploy("x", interval=60, parameters={"table": "t"})
+    again = deployments.read("clean/x").schedules[0].anchor
+    clean.deploy("x", interval=60, parameters={"table": "t"})
+    assert deployments.read("clean/x").schedules[0].anchor == again
 
 
 def test_a_schedule_has_all_parameters_that_its_runs_need() -> None:
@@ -217,6 +269,8 @@ def test_what_does_not_exist_is_named() -> None:
             act("clean/none")
     with pytest.raises(TypeError, match="to_deployment"):
         deploy(clean)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="made of a flow"):
+        Deployment.build_from_flow(flow=make_deployment, name="x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs a deployment"):
         deploy()
 
@@ -292,12 +346,20 @@ def test_a_file_that_cannot_be_executed_shows_why(script: Path) -> None:
     assert flows.load_flow_from_entrypoint(f"{script}:sell").name == "sell"
 
 
-def test_a_flow_that_others_cannot_find_is_not_deployed() -> None:
+def test_a_flow_that_others_cannot_find_is_not_deployed(script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to do."""
 
     @flow
     def local() -> None: ...
 
+    monkeypatch.syspath_prepend(script.parent)
+    scripts: dict[str, Any] = {"__name__": "__main__"}
+    exec(
+        compile(script.read_text().replace("raise SystemExit", "late = sell.with_options() #"), script, "exec"), scripts
+    )
+    with pytest.raises(exceptions.MissingFlowError, match="make it above that"):
+        scripts["late"].to_deployment("nightly")
+    assert scripts["sell"].to_deployment("nightly").record.entrypoint == "shop.py:sell"
     namespace: dict[str, Any] = {"__name__": "typed_in"}
     exec("from millstream import flow\n@flow\ndef typed(): ...\n", namespace)
     for unfindable, advice in (

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from millstream_shared.claims import Claim
 from millstream_worker import channels, children, crews
 from millstream_worker.channels import ChildEnd
 from millstream_worker.crews import CannotStart, Crew, News
+from millstream_worker.successions import Wear
 from tests.harness import eventually
 
 
@@ -50,6 +52,9 @@ class Spoken:
 
     def kill(self) -> None:
         self.die()
+
+    def poll(self) -> int | None:
+        return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         assert timeout is None or timeout > 0
@@ -235,3 +240,81 @@ def test_a_suspect_has_a_child_for_itself(crew: Crew, started: list[Spoken]) -> 
     given["bad"].say(channels.DONE, done("worse"))
     news(crew)
     assert crew.free_slots(0)[0] == 3
+
+
+@pytest.fixture
+def wearing(started: list[Spoken]) -> Iterator[Crew]:
+    """One child with two threads, ready, that is worn after four runs."""
+    crew = Crew(1, 2, Wear(most_runs=4))
+    crew.start("worker-1")
+    started[0].say(channels.READY)
+    news(crew)
+    yield crew
+    crew.kill()
+    crew.selector.close()
+
+
+def test_a_worn_child_works_until_its_successor_is_ready(wearing: Crew, started: list[Spoken]) -> None:
+    """That is started early; then all goes to it, and the old one returns what it has not begun and is let go."""
+    wearing.assign(claims("a"))
+    wearing.tend()
+    assert len(started) == 1
+    wearing.assign(claims(*"bcd"))
+    assert wearing.tend().replaced == []
+    assert len(started) == 2
+    wearing.assign(claims("e"))
+    assert started[0].runs() == list("abcde")
+    started[1].say(channels.READY)
+    news(wearing)
+    assert wearing.tend().replaced == ["it was given 5 runs"]
+    assert started[0].heard() == [[channels.GIVE_BACK, None]]
+    wearing.assign(claims("f"))
+    assert (started[0].runs(), started[1].runs()) == ([], ["f"])
+    started[0].say(channels.RETURNED, list("cde"))
+    started[0].say(channels.DONE, done("a", "b"))
+    news(wearing)
+    wearing.tend()
+    assert wearing.in_flight == ["f"]
+    assert len(wearing._children) == 1
+    assert len(started) == 2
+
+
+def test_a_successor_takes_the_place_of_one_that_dies(wearing: Crew, started: list[Spoken]) -> None:
+    """It is there already, so no other one is started."""
+    wearing.assign(claims(*"abc"))
+    wearing.tend()
+    started[1].say(channels.READY)
+    news(wearing)
+    started[0].die()
+    assert news(wearing).lost == list("abc")
+    wearing.assign(claims("d"))
+    assert started[1].runs() == ["d"]
+    assert len(started) == 2
+
+
+def test_children_that_die_one_after_the_other_are_started_after_pauses(crew: Crew, started: list[Spoken]) -> None:
+    """Once a crew has worked it does not give up, and each pause is longer than the one before."""
+    pauses = []
+    for _ in range(3):
+        started[-1].die(3)
+        begun, count = time.monotonic(), len(started)
+        news(crew)
+        eventually(lambda count=count: crew.tend() and len(started) > count)
+        pauses.append(time.monotonic() - begun)
+    assert pauses[2] > 0.4 > pauses[0]
+    assert pauses[1] > 0.2
+    assert len(started) == 2 + 3
+
+
+def test_a_crew_that_is_renewed_begins_nothing_in_the_old_children(crew: Crew, started: list[Spoken]) -> None:
+    """They end what they have; what is assigned from then on goes to new ones, as soon as the first is ready."""
+    crew.assign(claims("a"))
+    crew.renew()
+    crew.tend()
+    assert crew.free_slots(5) == (0, 0)
+    started[2].say(channels.READY)
+    news(crew)
+    crew.assign(claims("b"))
+    assert started[2].runs() == ["b"]
+    assert sorted(crew.in_flight) == ["a", "b"]
+    assert len(crew._children) == 3  # the old one that works, the new one, and the next that starts

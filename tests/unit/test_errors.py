@@ -18,12 +18,15 @@ MADE = [
     errors.PayloadRefused("signature"),
     errors.FunctionUnavailable("shop:fetch", "no module"),
     errors.RedisUnavailable("redis://here", "refused"),
+    errors.BackendFull("redis://here", "used memory"),
     errors.StorageUnavailable("/results", "full"),
     errors.ScriptError("flows.py", "Traceback"),
     errors.DeploymentFileError(["millstream.yaml:3: name: is missing"]),
     errors.SourceUnavailable("https://here/code.git", "refused"),
+    errors.UnreadableDeployment("flow/nightly", "no"),
     errors.NoWorker("slow"),
     errors.LeaseLost("ab"),
+    errors.WorkerNameTaken("mail", "mail-1-ab", "here"),
     errors.TerminationSignal(15),
 ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from millstream_shared import connections
 from millstream_shared.store import Store
 
 
@@ -33,9 +34,15 @@ class Bell:
         return self._connection._sock.fileno()
 
     def answer(self) -> None:
-        """Take the answer, once the selector says that there is one. Raises what a lost connection raises."""
+        """Take the answer, once the selector says that there is one.
+
+        Raises what a lost connection raises, and BackendFull: a server whose disk is full refuses even to pop.
+        """
         self.is_armed = False
-        self._connection.read_response()
+        try:
+            self._connection.read_response()
+        except Exception as refused:
+            raise connections.name_refusal(refused, self._store.url) or refused from None
 
     def reset(self) -> None:
         """Drop the connection, and with it a pop that is under way."""

@@ -29,7 +29,9 @@ class Limit:
 class ChildProcess:
     """Starts `millstream_worker.child` in a warm process of its own.
 
-    `claims` are the runs it has been given and has not ended, by id; `lent` counts its threads that only wait.
+    `claims` are the runs it has been given and has not ended, by id; `lent` counts its threads that only wait; `taken`
+    counts the runs that it was ever given. It `is_open` if it may be given more: it is ready, and neither a spare one,
+    which waits to take another's place, nor leaving. `memory` is what it took when it was last measured, in bytes.
     """
 
     def __init__(self, threads: int, worker: str) -> None:
@@ -45,7 +47,9 @@ class ChildProcess:
         self.limits: dict[str, Limit] = {}
         self.sync_claims = 0
         self.lent = 0
-        self.is_ready = False
+        self.taken = self.memory = 0
+        self.is_ready = self.is_open = self.is_spare = self.is_leaving = False
+        self.left_at = 0.0
         self.has_suspect = False
         self.heard_at = time.monotonic()
 
@@ -61,6 +65,7 @@ class ChildProcess:
 
     def assign(self, claims: list[Claim]) -> None:
         """Have it execute these."""
+        self.taken += len(claims)
         for claim in claims:
             self.claims[claim.run_id] = claim
             self.sync_claims += not claim.is_async
@@ -85,6 +90,22 @@ class ChildProcess:
         """Ask it to return what it has not begun."""
         self.heard_at = time.monotonic()
         self.channel.send(channels.GIVE_BACK, None)
+
+    def get_ready(self) -> None:
+        """It has said that it can execute."""
+        self.is_ready = True
+        self.is_open = not self.is_spare and not self.is_leaving
+
+    def leave(self) -> None:
+        """Give it no more; it ends what it has begun."""
+        self.is_leaving, self.is_open = True, False
+        if self.claims:
+            self.ask_back()
+
+    @property
+    def has_ended_runs(self) -> bool:
+        """Whether it has been of use."""
+        return self.taken > len(self.claims)
 
     def receive(self) -> tuple[list[tuple[str, Any]], bool]:
         """What it said since the last time, and whether it is still there."""

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from millstream_worker.checks import check
 from millstream_worker.command_groups import WorkerGroup
 
 _DEFAULT_THREADS = 16
@@ -49,6 +50,26 @@ def worker() -> None:
     show_default=True,
     help="Seconds that running tasks may go on after SIGTERM; then they are handed back.",
 )
+@click.option(
+    "--max-runs",
+    type=click.IntRange(min=1),
+    help="Replace a child process after so many runs, when they have ended and another one is ready. Default: never.",
+)
+@click.option(
+    "--max-memory",
+    type=click.IntRange(min=100),
+    metavar="MB",
+    help="Replace a child process likewise when it takes more memory than this; kill it at 1.5 times as much.",
+)
+@click.option("--reload", is_flag=True, help="For development: begin anew when Python files here have changed.")
+@click.option(
+    "--name", help="What to call this worker, as in `rq info`; of two workers with one name the second is refused."
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    help="Write log lines for people, or each as a JSON object. Default: MILLSTREAM_LOGGING_FORMAT, or 'console'.",
+)
 @click.option("--lifeline", type=int, default=None, hidden=True)
 @click.option("--kind", default="worker", hidden=True)
 @click.option("--most", type=click.IntRange(min=1), default=None, hidden=True)
@@ -59,6 +80,11 @@ def start(
     flows: int,
     burst: bool,
     grace: float,
+    max_runs: int | None,
+    max_memory: int | None,
+    reload: bool,
+    name: str | None,
+    log_format: str | None,
     lifeline: int | None,
     kind: str,
     most: int | None,
@@ -71,26 +97,47 @@ def start(
     # rest: its interpreter starts while this one imports what only a worker needs.
     from millstream_shared import errors, ids
     from millstream_shared.settings import get_settings
-    from millstream_worker import worker_logging
+    from millstream_worker import pulses, worker_logging
     from millstream_worker.crews import Crew
+    from millstream_worker.successions import Wear
 
     if os.getcwd() not in sys.path:
         # Tasks are found where the worker is started, as with `rq worker`.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
         # The processes of flow runs have the path of this one.
         sys.path.insert(0, os.getcwd())
-    crew = Crew(processes or os.cpu_count() or 1, threads)
+    if log_format:
+        # The child processes are to do the same.
+        os.environ["MILLSTREAM_LOGGING_FORMAT"] = log_format
+    crew = Crew(processes or os.cpu_count() or 1, threads, Wear(max_runs, max_memory and max_memory * 1024**2))
     try:
         settings = get_settings()
+        if name is not None:
+            ids.check_worker_name(name)
         worker_logging.set_up(quiet=kind != "worker")
-        crew.start(ids.new_owner_id(kind))
+        if reload:
+            from millstream_worker import reloads
+
+            reloads.renew_on_change(crew, reloads.import_roots())
+        owner = ids.new_owner_id(name or kind)
+        crew.start(owner)
         from millstream import sessions
+        from millstream_shared.worker_names import Names
         from millstream_worker.worker import Options, Worker
 
         store = sessions.open_store(settings, outage_seconds=float("inf"))
         store.ping()
+        if name is not None:
+            Names(store).take(name, owner)
     except errors.MillstreamError as problem:
         crew.kill()
         raise click.ClickException(str(problem)) from problem
-    options = Options(queues or (settings.default_queue,), burst, grace, lifeline, most, flows, kind == "worker")
-    sys.exit(Worker(store, options, crew).run())
+    options = Options(
+        queues or (settings.default_queue,), burst, grace, lifeline, most, flows, is_daemon=kind == "worker", name=name
+    )
+    # A worker that a script has started for itself is looked after by that script.
+    pulse = pulses.Pulse(pulses.folder(settings)) if kind == "worker" else None
+    sys.exit(Worker(store, options, crew, pulse).run())
+
+
+worker.add_command(check)

@@ -13,10 +13,13 @@ from millstream_shared.logs import Batch
 from millstream_worker import channels
 from millstream_worker.children import ChildProcess, Limit
 from millstream_worker.outcomes import Outcome
+from millstream_worker.successions import Succession, Wear
 
 _ASYNC_RUNS_PER_CHILD = 1000
 _STALL_SECONDS = 0.25
 _MOST_FAILED_STARTS = 3
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 30.0
+_NO_WEAR = Wear()
 
 
 class CannotStart(Exception):
@@ -28,7 +31,7 @@ class News:
     """What one look at the children brought.
 
     What ended, what failed and is to be tried again, what outlasted its time limit, what came back unbegun, what a dead
-    child leaves behind; what runs have logged, those that ended too.
+    child leaves behind; what runs have logged, those that ended too; why children were replaced that had not died.
     """
 
     ended: list[Outcome] = field(default_factory=list[Outcome])
@@ -38,6 +41,7 @@ class News:
     lost: list[str] = field(default_factory=list[str])
     deaths: list[str] = field(default_factory=list[str])
     lines: list[Batch] = field(default_factory=list[Batch])
+    replaced: list[str] = field(default_factory=list[str])
 
 
 class Crew:
@@ -47,19 +51,28 @@ class Crew:
 
     A *suspect* is a run under which processes have died so often that one more death decides: it gets a process of its
     own, so that no innocent run shares its fate.
+
+    A child that dies is replaced at once; if one after the other dies before it has ended a run, after a pause that
+    grows to half a minute. One that is worn, as `wear` says, is replaced too, and ends what it has begun.
     """
 
-    def __init__(self, processes: int, threads: int) -> None:
+    def __init__(self, processes: int, threads: int, wear: Wear = _NO_WEAR) -> None:
         self.processes = processes
         self.threads = threads
         self.grace_seconds = 5.0
         """How long a run may outlast its time limit."""
         self.next_deadline = math.inf
         """When, by the monotonic clock, to call `kill_overdue`: not later than the first time limit that a run has."""
+        self.next_tending = math.inf
+        """When, by the monotonic clock, to call `tend`."""
         self.selector = selectors.DefaultSelector()
         self._children: list[ChildProcess] = []
         self._suspects: deque[Claim] = deque()
-        self._failed_starts = 0
+        self._failed_starts = self._useless_deaths = 0
+        self._has_worked = self._is_outdated = False
+        self._start_at = math.inf
+        self._succession = Succession(wear, self._start_child, self._part)
+        self._needs_tending = wear.is_limited
         self.worker = ""
 
     # -- what a worker asks
@@ -105,6 +118,7 @@ class Crew:
         """Start the first child; `worker` is the name under which runs are recorded."""
         self.worker = worker
         self._start_child()
+        self.next_tending = self._succession.next_tending
 
     def assign(self, claims: Sequence[Claim], suspects: Sequence[Claim] = ()) -> None:
         """Have these executed."""
@@ -114,6 +128,8 @@ class Crew:
             min(self._open(), key=lambda child: child.async_claims).assign(asynchronous)
         self._assign_sync([claim for claim in claims if not claim.is_async])
         self._assign_suspect()
+        if self._needs_tending:
+            self.next_tending = 0.0
 
     def _assign_sync(self, claims: list[Claim]) -> None:
         at = 0
@@ -156,11 +172,47 @@ class Crew:
             child.channel.close()
         self._children.clear()
         self._suspects.clear()
+        self._succession.end()
+        self._start_at = math.inf
 
     def end(self, timeout: float) -> None:
         """Let all children go."""
         for child in self._children:
             child.end(timeout)
+        self._succession.end()
+
+    def renew(self) -> None:
+        """Have other children do all that comes from now on; those that are there end what they have begun."""
+        self._is_outdated = self._needs_tending = True
+        self.next_tending = 0.0
+
+    # -- what goes on by itself
+
+    def tend(self) -> News:
+        """Start whom a pause held back, replace who is worn, kill who takes far too much memory."""
+        news = News()
+        for child, reason in self._succession.find_excessive(self._children):
+            child.kill()
+            self._take_in(child, child.receive()[0], news)
+            self._bury(child, news, reason)
+        if time.monotonic() >= self._start_at:
+            self._start_at = math.inf
+            self._start_child()
+        if self._is_outdated:
+            self._is_outdated = False
+            self._let_all_leave()
+        news.replaced = self._succession.go_on(list(self._children), self.processes)
+        self.next_tending = min(self._succession.next_tending, self._start_at)
+        return news
+
+    def _let_all_leave(self) -> None:
+        for child in list(self._children):
+            self._succession.forget(child)
+            child.leave()
+            if not child.is_ready:
+                self._part(child)
+                child.kill()
+        self._start_child()
 
     # -- what the children say
 
@@ -174,8 +226,10 @@ class Crew:
         if not child.claims:
             child.has_suspect = False
         if not alive:
-            self._bury(child, news)
+            self._bury(child, news, child.cause_of_death())
         self._assign_suspect()
+        if self._needs_tending:
+            self.next_tending = 0.0
         return news
 
     def _take_in(self, child: ChildProcess, messages: list[tuple[str, Any]], news: News) -> None:
@@ -191,14 +245,15 @@ class Crew:
                     child.limits[run_id] = Limit(deadline, seconds, tries, retry_after)
                     self.next_deadline = min(self.next_deadline, deadline)
             elif kind == channels.RETURNED:
-                news.returned += [run_id for run_id in content if child.drop(run_id)]
+                returned = [run_id for run_id in content if child.drop(run_id)]
+                child.taken -= len(returned)
+                news.returned += returned
             elif kind == channels.LENT:
                 child.lent += content
             elif kind == channels.READY:
-                child.is_ready = True
-                self._failed_starts = 0
-                if len(self._children) < self.processes:
-                    self._start_child()
+                child.get_ready()
+                self._failed_starts, self._has_worked = 0, True
+                self._start_next()
             elif kind == channels.LINES:
                 news.lines += [Batch(*fields) for fields in content]
                 child.channel.send(channels.TAKEN, None)
@@ -231,36 +286,51 @@ class Crew:
             if self.selector.get_key(child.channel).events != events:
                 self.selector.modify(child.channel, events, child)
 
-    def _bury(self, child: ChildProcess, news: News) -> None:
+    def _bury(self, child: ChildProcess, news: News, cause: str) -> None:
         news.lost += child.claims
-        news.deaths.append(child.cause_of_death())
-        if not child.is_ready:
-            self._failed_starts += 1
-            if self._failed_starts >= _MOST_FAILED_STARTS:
-                raise CannotStart(f"{self._failed_starts} child processes died at their start: {news.deaths[-1]}")
+        news.deaths.append(cause)
+        self._failed_starts += not child.is_ready
+        if self._failed_starts >= _MOST_FAILED_STARTS and not self._has_worked:
+            raise CannotStart(f"{self._failed_starts} child processes died at their start: {cause}")
+        self._useless_deaths = 0 if child.has_ended_runs else self._useless_deaths + 1
         self._replace(child)
 
     def _replace(self, child: ChildProcess) -> None:
+        self._part(child)
+        if child.is_leaving or self._succession.forget(child) or self._succession.take_spare():
+            return
+        if self._useless_deaths < 2 or not self._has_worked:
+            self._start_child()
+            return
+        pause = min(_FIRST_PAUSE * 2 ** min(self._useless_deaths, 10), _LONGEST_PAUSE)
+        self._start_at = self.next_tending = time.monotonic() + pause
+
+    def _part(self, child: ChildProcess) -> None:
         self.selector.unregister(child.channel)
         self._children.remove(child)
         child.channel.close()
-        self._start_child()
 
-    def _start_child(self) -> None:
+    def _start_next(self) -> None:
+        serving = sum(not child.is_leaving and not child.is_spare for child in self._children)
+        if serving < self.processes and self._start_at == math.inf:
+            self._start_child()
+
+    def _start_child(self) -> ChildProcess:
         child = ChildProcess(self.threads, self.worker)
         self._children.append(child)
         self.selector.register(child.channel, selectors.EVENT_READ, child)
+        return child
 
     def _open(self) -> list[ChildProcess]:
         """The children that may be given runs: one is kept free while a suspect waits."""
-        ready = [child for child in self._children if child.is_ready and not child.has_suspect]
+        ready = [child for child in self._children if child.is_open and not child.has_suspect]
         return ready[1:] if self._suspects and len(ready) > 1 else ready
 
     def _assign_suspect(self) -> None:
         if not self._suspects:
             return
         for child in self._children:
-            if child.is_ready and not child.claims:
+            if child.is_open and not child.claims:
                 child.has_suspect = True
                 child.assign([self._suspects.popleft()])
                 return

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from millstream import arguments, flow_engine, log_shipping, printing, recording, runs, sessions
+from millstream.flows import Flow
 from millstream.runs import FlowRun
 from millstream_shared import envelopes, errors, states
 from millstream_shared.claims import Claim
@@ -25,7 +26,7 @@ def execute(claim: Claim, owner: str) -> State[Any]:
     try:
         header, envelope = _opened(claim, run)
         flow = loading.load_flow(header)
-        wait_for = _read_parameters(header, envelope, run)
+        wait_for = _read_parameters(flow, header, envelope, run)
     except Exception as failure:
         return _refused(run, failure)
     with printing.logged(header.log_prints):
@@ -48,11 +49,11 @@ def _opened(claim: Claim, run: FlowRun) -> tuple[FlowHeader, Envelope]:
     return header, envelope
 
 
-def _read_parameters(header: FlowHeader, envelope: Envelope, run: FlowRun) -> Any:
+def _read_parameters(flow: Flow[..., Any], header: FlowHeader, envelope: Envelope, run: FlowRun) -> Any:
     """Set the run's parameters; gives what else it waits for."""
     if header.is_data:
         body = arguments.fetched(envelope).body
-        run.parameters = json.loads(body)
+        run.parameters = flow.parameters.bind_names(json.loads(body))
         run.given = body.decode() if not envelope.is_elsewhere else None
         return ()
     upstream = sessions.current().store.records(envelope.upstream) if envelope.upstream else {}

@@ -4,16 +4,15 @@ They are forked from a process that has everything imported and does nothing els
 that a run begins within milliseconds and shares the memory of what all need.
 """
 
-import multiprocessing
+import functools
 import selectors
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from typing import Any, Final
 
 from millstream_shared.claims import Claim
-from millstream_worker import channels, flow_child
+from millstream_worker import channels
 
 _PRELOADED: Final = ["millstream_worker.flow_child", "millstream.cli.main"]
 
@@ -34,7 +33,7 @@ class FlowProcess:
         self.claim = claim
         self.channel = channels.ParentEnd(ours)
         self.is_waiting = self.has_ended = False
-        self._process = context.Process(target=flow_child.main, args=(theirs, claim, owner), name=claim.run_id)
+        self._process = context.Process(target=_main, args=(theirs, claim, owner), name=claim.run_id)
         self._process.start()
         theirs.close()
 
@@ -68,6 +67,22 @@ class FlowProcess:
         self._process.join()
 
 
+def _main(end: socket.socket, claim: Claim, owner: str) -> None:
+    from millstream_worker import flow_child  # not for the worker itself: it executes nothing
+
+    flow_child.main(end, claim, owner)
+
+
+@functools.cache
+def _context() -> Any:
+    """What makes processes; imported when the first one is needed."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    return context
+
+
 class FlowProcesses:
     """At most `most` flows that do not only wait, each in a process; `selector` listens to what these say."""
 
@@ -75,12 +90,13 @@ class FlowProcesses:
         self.most = most
         self._selector = selector
         self._processes: dict[str, FlowProcess] = {}
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(_PRELOADED)
 
     def warm(self) -> None:
         """Have the process ready from which they are forked; else the first run waits for that."""
         if self.most > 0:
+            _context()
+            from multiprocessing import forkserver
+
             forkserver.ensure_running()
 
     @property
@@ -96,7 +112,7 @@ class FlowProcesses:
     def begin(self, claims: Sequence[Claim], owner: str) -> None:
         """Execute these, under the lease of `owner`."""
         for claim in claims:
-            process = FlowProcess(self._context, claim, owner)
+            process = FlowProcess(_context(), claim, owner)
             self._processes[claim.run_id] = process
             self._selector.register(process.channel, selectors.EVENT_READ, process)
 

@@ -4,12 +4,10 @@ import hashlib
 from collections import OrderedDict
 from typing import Any, cast
 
-from millstream import flow_sources, sessions
-from millstream.flow_sources import Place
+from millstream import sessions
 from millstream.flows import Flow
 from millstream.tasks import Task
 from millstream_shared import entrypoints, errors, values
-from millstream_shared.deployments import GitSource
 from millstream_shared.flow_headers import FlowHeader
 
 _KEPT = 200
@@ -25,17 +23,27 @@ def load_task(function: str) -> Task[..., Any]:
 
 
 def load_flow(header: FlowHeader) -> Flow[..., Any]:
-    """The flow that a payload names. Raises FunctionUnavailable, with the reason; for the flow of a deployment, or of a
-    file, what `flow_sources.load_place` raises."""
+    """The flow that a payload names.
+
+    Raises FunctionUnavailable, with the reason; for the flow of a deployment or of a file what `load_place` raises.
+    """
     if header.folder or header.source or header.deployment_id or ".py:" in header.function:
-        source = GitSource.model_validate_json(header.source) if header.source else None
-        return flow_sources.load_place(Place(header.function, header.folder, source))
+        return _from_place(header)
     loaded = _load(header.function)
     if not isinstance(loaded, Flow):
         raise errors.FunctionUnavailable(
             header.function, "it is not a flow here: another version of the code is installed"
         )
     return cast("Flow[..., Any]", loaded)
+
+
+def _from_place(header: FlowHeader) -> Flow[..., Any]:
+    # What they bring is slow to import, and of no use where tasks are executed.
+    from millstream import flow_sources
+    from millstream_shared.deployments import GitSource
+
+    source = GitSource.model_validate_json(header.source) if header.source else None
+    return flow_sources.load_place(flow_sources.Place(header.function, header.folder, source))
 
 
 def _load(function: str) -> Any:

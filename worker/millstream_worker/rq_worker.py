@@ -5,14 +5,17 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from typing import Any, cast
 
-from rq import get_current_job
+from redis.exceptions import OutOfMemoryError, ResponseError
+from rq import get_current_job, worker_registration
 from rq.suspension import is_suspended
 from rq.worker import BaseWorker, WorkerStatus
 
+from millstream_shared import connections, errors
 from millstream_shared.store import Store
 
 _SECONDS_BETWEEN_MAINTENANCE = 600.0
@@ -38,6 +41,7 @@ class RegisteredWorker(BaseWorker):
         super().__init__(list(queues), name=name, connection=store.client)  # pyright: ignore[reportUnknownMemberType]
         # RQ adds a minute to this when it registers; our own heartbeats say exactly how long they are good for.
         self.worker_ttl = 1
+        self._url = store.url
         self._time_to_live = int(store.settings.lease_seconds * 2)
         self._maintain_at = time.monotonic() + _SECONDS_BETWEEN_MAINTENANCE
         self._about = {"processes": processes or "", "threads": threads or ""}
@@ -56,13 +60,26 @@ class RegisteredWorker(BaseWorker):
 
     def register(self) -> None:
         """Appear in `rq info`, and listen for commands."""
-        self.register_birth()
         self.subscribe()
-        self.set_state(WorkerStatus.IDLE)
-        self.heartbeat(self._time_to_live)
+        # A server without room does not show it; the first beat that it has room for makes up for that.
+        with suppress(errors.BackendFull), self._naming_refusals():
+            self.register_birth()
+            self.set_state(WorkerStatus.IDLE)
+            self.heartbeat(self._time_to_live)
 
     def beat(self, *, busy: bool, tally: int) -> None:
-        """Say that we live, and how many runs we have ended since the last beat."""
+        """Say that we live, and how many runs we have ended since the last beat.
+
+        Raises BackendFull if the server has no room for that; it goes on to show us as we were.
+        """
+        with self._naming_refusals():
+            try:
+                self._beat(busy, tally)
+            except OutOfMemoryError:
+                self.connection.expire(self.key, self._time_to_live)
+                raise
+
+    def _beat(self, busy: bool, tally: int) -> None:
         connection: Any = self.connection
         with connection.pipeline() as pipeline:
             # All fields again: the registration may have expired during an outage.
@@ -84,11 +101,13 @@ class RegisteredWorker(BaseWorker):
         """RQ's own upkeep of registries, every ten minutes, for the jobs that stock workers left there."""
         if time.monotonic() >= self._maintain_at:
             self._maintain_at = time.monotonic() + _SECONDS_BETWEEN_MAINTENANCE
-            self.clean_registries()
+            with self._naming_refusals():
+                self.clean_registries()
 
     def unregister(self) -> None:
         """Disappear from `rq info`."""
-        self.register_death()
+        with self._naming_refusals():
+            self._say_dead()
         # RQ's own `unsubscribe` tells the thread to stop only after the message that would have woken it: a second is
         # lost.
         thread, pubsub = self.pubsub_thread, cast("Any", self.pubsub)
@@ -96,6 +115,25 @@ class RegisteredWorker(BaseWorker):
             thread.stop()
             pubsub.unsubscribe()
             thread.join(timeout=1)
+
+    def _say_dead(self) -> None:
+        try:
+            self.register_death()
+        except OutOfMemoryError:
+            # RQ would note the time of death too, and a server without room takes no transaction at all.
+            connection: Any = self.connection
+            with connection.pipeline(transaction=False) as pipeline:
+                worker_registration.unregister(self, pipeline)
+                pipeline.delete(self.key)
+                pipeline.execute()
+
+    @contextmanager
+    def _naming_refusals(self) -> Generator[None]:
+        try:
+            yield
+        except ResponseError as refused:
+            full = connections.name_refusal(refused, self._url)
+            raise full or refused from refused
 
 
 def current_job() -> tuple[str, Any]:

@@ -11,18 +11,21 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from types import FrameType
 
 from millstream_shared import connections, errors, ids, keys
 from millstream_shared.claims import Postponed
 from millstream_shared.logs import Batch, Logs
 from millstream_shared.store import Store
+from millstream_shared.worker_names import Names
 from millstream_worker import endings, reaping, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.flow_processes import FlowProcess, FlowProcesses
 from millstream_worker.paces import Pace
+from millstream_worker.pulses import Pulse, notify_systemd
 from millstream_worker.rq_worker import RegisteredWorker
 from millstream_worker.schedules import Schedules
 from millstream_worker.sweeping import Sweeper
@@ -38,8 +41,8 @@ class Options:
 
     `lifeline` is a pipe's reading end: when its other end closes, the worker ends at once. `most` is how many runs it
     executes at once, not counting those that lend their thread while they wait (None: as many as its crew takes).
-    `flows` is how many queued flow runs it executes at once, not counting those that only wait. With `fires_schedules`
-    it is one of those that fire the schedules of deployments.
+    `flows` is how many queued flow runs it executes at once, not counting those that only wait. A
+    daemon, that is one which does not end with a script, fires the schedules of deployments too.
     """
 
     queues: tuple[str, ...]
@@ -48,7 +51,9 @@ class Options:
     lifeline: int | None = None
     most: int | None = None
     flows: int = 0
-    fires_schedules: bool = False
+    is_daemon: bool = False
+    name: str | None = None
+    """What people call it; its lease and its records have a name that begins with this."""
 
 
 class StopAtOnce(BaseException):
@@ -62,7 +67,7 @@ class Worker:
     `grace_seconds` have passed. A second signal makes it hand back everything at once.
     """
 
-    def __init__(self, store: Store, options: Options, crew: Crew) -> None:
+    def __init__(self, store: Store, options: Options, crew: Crew, pulse: Pulse | None = None) -> None:
         self._store = store
         self._logs = Logs(store)
         self._options = options
@@ -74,10 +79,13 @@ class Worker:
         self._bell = Bell(store, _BELL_SECONDS)
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
+        self._names = Names(store)
+        self._pulse = pulse
+        store.during_outage = self._beat
         self._rq: RegisteredWorker | None = None
-        self._schedules = Schedules(store, self._name) if options.fires_schedules else None
+        self._schedules = Schedules(store, self._name) if options.is_daemon else None
         self._may_have_work = True
-        self._is_suspended = False
+        self._is_suspended = self._is_unheard = False
         self._stopping_since: float | None = None
         self._claim_at = self._duties_at = self._listen_at = 0.0
         self._due_at = math.inf
@@ -94,7 +102,7 @@ class Worker:
             while not self._is_done():
                 self._turn()
             return 0
-        except (errors.ServiceError, CannotStart) as fatal:
+        except (errors.ServiceError, errors.WorkerNameTaken, CannotStart) as fatal:
             worker_logging.error("worker stops", reason=str(fatal))
             return 1
         except StopAtOnce:
@@ -105,19 +113,30 @@ class Worker:
     def _register(self) -> None:
         self._store.ping()
         self._store.take_lease(self._name)
+        if self._options.name:
+            self._names.take(self._options.name, self._name)
         crew, queues = self._crew, self._queues(with_flows=self._options.flows > 0)
         self._rq = RegisteredWorker(self._store, self._name, queues, processes=crew.processes, threads=crew.threads)
         self._rq.register()
         self._duties_at = 0.0
-        options = self._options
+        if self._pulse:
+            self._pulse.begin(self._name)
+        self._say_started()
+
+    def _say_started(self) -> None:
+        # One that a script has started is silent, and need not ask.
+        versions = {}
+        if self._pulse:
+            versions = {"server": self._store.server_version(), "millstream": metadata.version("millstream")}
         worker_logging.info(
             "worker started",
             worker=self._name,
-            queues=",".join(options.queues),
+            queues=",".join(self._options.queues),
             processes=self._crew.processes,
             threads=self._crew.threads,
-            flows=options.flows,
+            flows=self._options.flows,
             redis=connections.say_where(self._store.url),
+            **versions,
         )
 
     def _turn(self) -> None:
@@ -134,6 +153,8 @@ class Worker:
         now = time.monotonic()
         if now >= self._crew.next_deadline:
             self._settle(self._crew.kill_overdue())
+        if now >= self._crew.next_tending:
+            self._settle(self._crew.tend())
         if now >= self._due_at:
             # Runs that were postponed are due: a claim takes them.
             self._due_at, self._may_have_work = math.inf, True
@@ -147,7 +168,7 @@ class Worker:
     def _patience(self) -> float:
         """How long there is nothing to do but listen."""
         now = time.monotonic()
-        until = min(self._duties_at, self._due_at, self._crew.next_deadline)
+        until = min(self._duties_at, self._due_at, self._crew.next_deadline, self._crew.next_tending)
         if self._schedules and self._stopping_since is None and self._crew.is_ready:
             until = min(until, self._schedules.due_at)
         if self._crew.has_surplus:
@@ -178,6 +199,7 @@ class Worker:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         unfinished = self._in_flight
+        notify_systemd("STOPPING=1")
         if unfinished:
             worker_logging.info("handing back what runs", runs=len(unfinished))
             self._crew.kill()
@@ -190,12 +212,16 @@ class Worker:
                 self._schedules.end()
             if self._rq:
                 self._rq.unregister()
+            if self._options.name:
+                self._names.free(self._options.name, self._name)
             self._store.end_lease(self._name)
         except (*connections.OUTAGE, errors.ServiceError) as lost:
             worker_logging.warning(
                 "ended without Redis; what it held returns when the lease has run out", reason=str(lost)
             )
         self._crew.end(timeout=2.0)
+        if self._pulse:
+            self._pulse.end()
         worker_logging.info("worker ended", worker=self._name)
 
     # -- claiming
@@ -269,7 +295,7 @@ class Worker:
         self._may_have_work = True
         try:
             self._bell.answer()
-        except connections.OUTAGE:
+        except (*connections.OUTAGE, errors.BackendFull):
             self._silence_bell()
 
     def _silence_bell(self) -> None:
@@ -288,6 +314,8 @@ class Worker:
             self._may_have_work = True
         for cause in news.deaths:
             worker_logging.error("a child process died", cause=cause, runs=len(news.lost))
+        for cause in news.replaced:
+            worker_logging.info("a child process is replaced", cause=cause)
         if news.lost:
             buried = self._store.release(self._name, news.lost, crashed=True)
             reaping.settle_orphans(self._store, self._name, buried, news.deaths[-1])
@@ -323,19 +351,23 @@ class Worker:
         """Before anybody hears that the runs have ended: who then asks for their lines finds all of them."""
         try:
             self._logs.write(lines)
+        except errors.BackendFull as full:
+            # The first thing that a full server does without.
+            worker_logging.warning("lines of runs are not kept", runs=len(lines), reason=str(full))
         except errors.ServiceError:
             raise
         except Exception as refused:
-            # As of a server that has no room left: nothing to end a worker for.
             worker_logging.error("lines of runs are not kept", runs=len(lines), reason=str(refused))
 
     # -- duties, every few seconds
 
     def _do_duties(self) -> None:
         self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2
+        self._beat()
         if not self._store.renew_lease(self._name):
             self._start_over()
             return
+        self._keep_name()
         if self._outages != self._store.outages:
             self._outages = self._store.outages
             # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
@@ -344,17 +376,34 @@ class Worker:
         if reaping.take_over_from_the_dead(self._store, self._name):
             self._may_have_work = True
         self._sweeper.sweep_if_due()
+        if self._options.is_daemon and self._crew.is_ready:
+            self._flows.warm()
         assert self._rq is not None
         try:
             self._rq.beat(busy=not self._is_idle, tally=self._pace.take_tally())
             self._rq.maintain()
             suspended = self._rq.is_suspended()
-        except connections.OUTAGE as lost:
-            worker_logging.warning("a heartbeat was missed", reason=str(lost))
+        except (*connections.OUTAGE, errors.BackendFull) as lost:
+            if not self._is_unheard:
+                worker_logging.warning("a heartbeat was missed", reason=str(lost))
+            self._is_unheard = True
             return
+        self._is_unheard = False
         if suspended != self._is_suspended:
             self._is_suspended = suspended
             worker_logging.info("suspended, as `rq suspend` asks" if suspended else "resumed")
+
+    def _keep_name(self) -> None:
+        if self._options.name:
+            try:
+                self._names.take(self._options.name, self._name)
+            except errors.WorkerNameTaken as taken:
+                # After an outage. Leases have names of their own, so it only makes two workers look like one.
+                worker_logging.warning("another worker has this name", reason=str(taken))
+
+    def _beat(self) -> None:
+        if self._pulse:
+            self._pulse.beat()
 
     def _start_over(self) -> None:
         """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""
@@ -363,7 +412,7 @@ class Worker:
         self._flows.kill()
         if self._rq:
             self._rq.unregister()
-        self._name = ids.new_owner_id(self._name.partition("-")[0])
+        self._name = ids.new_owner_id(ids.label_of(self._name))
         self._crew.start(self._name)
         if self._schedules:
             self._schedules.owner = self._name

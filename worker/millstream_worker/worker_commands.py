@@ -5,7 +5,7 @@ import time
 import click
 
 from millstream import workers
-from millstream.cli import tables
+from millstream.cli import suggestions, tables
 from millstream_shared.workers import Worker
 
 _HEADS = ("name", "host", "pid", "queues", "state", "runs", "started", "heartbeat", "version")
@@ -23,7 +23,7 @@ def ls(as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.workers)
 @tables.json_option
 def inspect(name: str, as_json: bool) -> None:
     """Show the worker NAME, and what it executes now."""
@@ -67,7 +67,7 @@ def inspect(name: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=suggestions.workers)
 @click.option("--now", is_flag=True, help="Hand back at once what it executes, as a second signal would have it.")
 @click.option("--wait", is_flag=True, help="Return when it has ended.")
 @click.option(

@@ -12,11 +12,13 @@ from typing import Any
 from millstream_shared.settings import get_settings
 
 _threshold = logging.INFO
+_format = "console"
 
 
 def set_up(*, quiet: bool) -> None:
-    """Speak from the configured level on; a `quiet` worker from WARNING on."""
-    global _threshold
+    """Speak in the configured format, from the configured level on; a `quiet` worker from WARNING on."""
+    global _threshold, _format
+    _format = get_settings().logging_format
     level = logging.getLevelNamesMapping()[get_settings().logging_level]
     _threshold = max(level, logging.WARNING) if quiet else level
 
@@ -45,12 +47,18 @@ def _say(level: int, event: str, fields: dict[str, Any]) -> None:
 def _logger() -> Any:
     import structlog
 
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
+    if _format == "json":
+        rendered: list[Any] = [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(default=str),
+        ]
+    else:
+        rendered = [
             structlog.processors.TimeStamper(fmt="%H:%M:%S.%f", utc=False),
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0),
-        ],
+        ]
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, *rendered],
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     return structlog.get_logger()

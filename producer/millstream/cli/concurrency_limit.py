@@ -3,7 +3,7 @@
 import click
 
 from millstream import limits
-from millstream.cli import limit_tables, tables
+from millstream.cli import limit_tables, suggestions, tables
 
 _SLOTS = click.IntRange(min=0)
 
@@ -14,7 +14,7 @@ def concurrency_limit() -> None:
 
 
 @concurrency_limit.command()
-@click.argument("tag")
+@click.argument("tag", shell_complete=suggestions.limited_tags)
 @click.argument("limit", type=_SLOTS)
 def create(tag: str, limit: int) -> None:
     """Let at most LIMIT runs with TAG begin; if there is such a limit, change it.
@@ -35,7 +35,7 @@ def ls(as_json: bool) -> None:
 
 
 @concurrency_limit.command()
-@click.argument("tag")
+@click.argument("tag", shell_complete=suggestions.limited_tags)
 @tables.json_option
 def inspect(tag: str, as_json: bool) -> None:
     """Show which runs with TAG have slots, and which wait, the next one first."""
@@ -43,7 +43,7 @@ def inspect(tag: str, as_json: bool) -> None:
 
 
 @concurrency_limit.command()
-@click.argument("tag")
+@click.argument("tag", shell_complete=suggestions.limited_tags)
 def reset(tag: str) -> None:
     """Take all slots back: runs that have some go on, and others begin beside them."""
     limits.reset(limits.of_tag(tag))
@@ -51,7 +51,7 @@ def reset(tag: str) -> None:
 
 
 @concurrency_limit.command()
-@click.argument("tag")
+@click.argument("tag", shell_complete=suggestions.limited_tags)
 def delete(tag: str) -> None:
     """Limit runs with TAG no more."""
     limits.delete(limits.of_tag(tag))

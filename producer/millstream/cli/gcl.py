@@ -3,7 +3,7 @@
 import click
 
 from millstream import limits
-from millstream.cli import limit_tables, tables
+from millstream.cli import limit_tables, suggestions, tables
 
 _SLOTS = click.IntRange(min=0)
 _DECAY = click.FloatRange(min=0)
@@ -35,7 +35,7 @@ def ls(as_json: bool) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 @tables.json_option
 def inspect(name: str, as_json: bool) -> None:
     """Show who holds slots of a limit, and who waits, the next one first."""
@@ -43,7 +43,7 @@ def inspect(name: str, as_json: bool) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 @click.option("-l", "--limit", type=_SLOTS, help="How many slots.")
 @click.option("--enable/--disable", "active", default=None, help="Whether it limits anything.")
 @click.option("--slot-decay-per-second", type=_DECAY, help="How many slots come back a second, by themselves.")
@@ -56,7 +56,7 @@ def update(name: str, limit: int | None, active: bool | None, slot_decay_per_sec
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def enable(name: str) -> None:
     """Have a limit count."""
     limits.update(name, active=True)
@@ -64,7 +64,7 @@ def enable(name: str) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def disable(name: str) -> None:
     """Have a limit not count; who waits for it is let in."""
     limits.update(name, active=False)
@@ -72,7 +72,7 @@ def disable(name: str) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def reset(name: str) -> None:
     """Take all slots back: who has some goes on, and others begin beside them."""
     limits.reset(name)
@@ -80,7 +80,7 @@ def reset(name: str) -> None:
 
 
 @gcl.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.limits)
 def delete(name: str) -> None:
     """Delete a limit; who waits for it is let in."""
     limits.delete(name)

@@ -3,7 +3,7 @@
 import click
 
 from millstream import queues
-from millstream.cli import tables
+from millstream.cli import suggestions, tables
 from millstream_shared.queues import Queue
 from millstream_shared.unfinished import UnfinishedRun
 
@@ -29,7 +29,7 @@ def ls(as_json: bool) -> None:
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.queues)
 @click.option("-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many runs to show.")
 @tables.json_option
 def inspect(name: str, limit: int, as_json: bool) -> None:
@@ -49,7 +49,7 @@ def inspect(name: str, limit: int, as_json: bool) -> None:
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.queues)
 def pause(name: str) -> None:
     """Have workers claim nothing from the queue NAME; what they execute goes on."""
     changed = queues.pause(name)
@@ -57,7 +57,7 @@ def pause(name: str) -> None:
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.queues)
 def resume(name: str) -> None:
     """Have workers claim from the queue NAME again."""
     changed = queues.resume(name)
@@ -65,7 +65,7 @@ def resume(name: str) -> None:
 
 
 @queue.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.queues)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def purge(name: str, yes: bool) -> None:
     """End as Cancelled all runs that wait on the queue NAME; whoever waits for their results is told."""

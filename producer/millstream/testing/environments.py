@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from millstream import retries, runs, sessions
 from millstream.testing.observations import Runs
-from millstream_shared import entrypoints, errors, memory
+from millstream_shared import config_files, entrypoints, errors, memory
 from millstream_shared.settings import Settings, get_settings
 
 if TYPE_CHECKING:
@@ -141,7 +141,8 @@ def _variables(given: dict[str, Any], url: str) -> Generator[None]:
     logged = {"logging_level": get_settings().logging_level}
     chosen = {**logged, "lease_seconds": 1e6, **given, "redis_url": url}
     try:
-        _replace_variables({_PREFIX + name.upper(): str(value) for name, value in chosen.items()})
+        variables = {_PREFIX + name.upper(): str(value) for name, value in chosen.items()}
+        _replace_variables(variables | {config_files.VARIABLE: ""})
         get_settings()
         yield
     finally:

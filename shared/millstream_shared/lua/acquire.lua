@@ -4,6 +4,7 @@
 -- Gives: 'taken', 'waits', 'full', 'never' or 'missing'; the limit that it is about, or ''; the names of which there is
 -- no limit; the names of limits whose slots come back with time, of which none was taken; 1 if
 --        something is held now
+-- also when memory is full
 -- uses slots.lua
 local owner, id = ARGV[1], ARGV[2]
 local wanted = { occupy = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), label = ARGV[5], names = { unpack(ARGV, 8) } }

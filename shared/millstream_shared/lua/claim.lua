@@ -2,6 +2,7 @@
 -- ARGV: owner, slots for sync runs, slots for async runs, slots for flow runs, how many at most, time as RQ writes it, queues...
 -- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload, and for one that a
 -- limit of 0 will never let in the name of that limit
+-- also when memory is full
 -- may use slots.lua
 local owner, sync, async, flows = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local most, now = tonumber(ARGV[5]), ARGV[6]

@@ -1,6 +1,7 @@
 -- Prolongs what code of a process holds.
 -- ARGV: owner, then for each: id, milliseconds
 -- Gives the ids of those that have lost what they held.
+-- also when memory is full
 -- uses slots.lua
 local owner, lost = ARGV[1], {}
 for i = 2, #ARGV, 2 do

@@ -1,5 +1,6 @@
 -- Ends what code of a process holds, or its waiting, and hands on the slots.
 -- ARGV: owner, ids...
+-- also when memory is full
 -- uses slots.lua
 for i = 2, #ARGV do
   local text = redis.call('HGET', 'ms:holds:' .. ARGV[1], ARGV[i])

@@ -1,6 +1,7 @@
 -- Forgets who holds slots of a limit, and with '1' the limit too; lets in those that wait.
 -- ARGV: name, '1' to delete it
 -- Gives -1 if there is no such limit, else how many lines are left to be called.
+-- also when memory is full
 -- uses slots.lua
 local name = ARGV[1]
 local known = redis.call('EXISTS', 'ms:limit:' .. name) == 1

@@ -1,6 +1,7 @@
 -- Makes a limit, or changes one, and lets in whom it lets in now.
 -- ARGV: name, 'new' (must not exist), 'any' or 'old' (must exist), then pairs of fields and values: limit, active, decay
 -- Gives -1 if it exists, or does not, as it must not; else how many lines are left to be called.
+-- also when memory is full
 -- uses slots.lua
 local name, must = ARGV[1], ARGV[2]
 local key = 'ms:limit:' .. name

@@ -2,6 +2,7 @@
 -- of scheduled jobs, from which `claim`, or RQ's own scheduler, takes them when their time has come.
 -- ARGV: owner, retention in seconds, then for each run: id, attempt, record, milliseconds to wait, tries so far
 -- Gives the ids that were refused: another worker had taken them over.
+-- also when memory is full
 -- uses slots.lua
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner

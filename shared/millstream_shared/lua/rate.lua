@@ -5,6 +5,7 @@
 --       limits have to exist, names...
 -- Gives: 'taken' or 'late', with the milliseconds to wait; 'never', 'steady' or 'missing', with the limit that it is
 -- about; then the names of which there is no limit.
+-- also when memory is full
 local occupy, longest, strict = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] == '1'
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000

@@ -3,6 +3,7 @@
 -- ARGV: caller, crash limit
 -- Gives nothing if no lease has run out, else: dead owner, number of runs put back, and for each run that the caller
 -- now holds: id, attempt, payload or its record, 'task' or 'flow'
+-- also when memory is full
 -- uses slots.lua
 local caller, limit = ARGV[1], tonumber(ARGV[2])
 local dead = redis.call('ZRANGEBYSCORE', 'ms:leases', '-inf', now_ms(), 'LIMIT', 0, 1)[1]

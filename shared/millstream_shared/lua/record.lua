@@ -4,6 +4,7 @@
 --       'h' to hold it under the owner's lease, 'a' to do so though it may have ended before, '' not to, or 'l' and a
 --       number of tries for a queued run, which the owner has claimed
 -- Gives the ids that were refused.
+-- also when memory is full
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
 local refused, trees = {}, {}

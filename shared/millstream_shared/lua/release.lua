@@ -2,6 +2,7 @@
 -- themselves: those stay held, for the caller to settle.
 -- ARGV: owner, 1 if a process died under them, crash limit, ids...
 -- Gives: for each run that stays, id, attempt, payload or record, 'task' or 'flow'
+-- also when memory is full
 -- uses slots.lua
 local owner, crashed, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local held = 'ms:held:' .. owner

@@ -1,6 +1,7 @@
 -- Records how runs ended, if the worker that says so still holds them, and hands on what waited for them.
 -- ARGV: owner, retention in seconds, then for each run: id, attempt, record
 -- Gives the ids that were refused: another worker had taken them over.
+-- also when memory is full
 -- may use slots.lua
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner

@@ -1,6 +1,7 @@
 -- How those stand that wait for slots; looks first whether somebody has died who holds some.
 -- ARGV: owner, ids...
 -- Gives for each: 'h' if it has its slots, 'w' if it waits, '' if nothing is known of it.
+-- also when memory is full
 -- uses slots.lua
 evict_expired()
 evict_dead()

@@ -1,5 +1,6 @@
 -- Ends runs that no worker has begun yet.
 -- ARGV: retention in seconds, then for each run: id, record   Gives the ids that were withdrawn.
+-- also when memory is full
 -- uses slots.lua
 local told, freed, gone = {}, {}, {}
 for i = 2, #ARGV, 2 do

@@ -1,0 +1,197 @@
+"""How a worker replaces its child processes: after so many runs, by memory, when code changes, when they keep dying."""
+
+import os
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.harness import eventually, ledgers
+from tests.harness.ledgers import Ledger
+from tests.harness.processes import Process, Processes
+from tests.harness.servers import RealServer
+
+
+@pytest.fixture
+def ledger(folder: Path, running: Processes, valkey: RealServer) -> Ledger:
+    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
+    return Ledger(folder / "ledger")
+
+
+def start_worker(running: Processes, *arguments: str, **environment: str) -> Process:
+    worker = running.cli("worker", "start", "--processes", "1", *arguments, **environment)
+    worker.says("worker started")
+    return worker
+
+
+MANY = (
+    ledgers.PROGRAM
+    + """
+@task
+def slow():
+    note("slow")
+    time.sleep(1.5)
+    note("slow end")
+    return "slow"
+
+@task
+def step(i):
+    note("step")
+    time.sleep(0.01)
+    return i
+
+@flow
+def many(n):
+    first = slow.submit()
+    assert step.map(range(n)).result() == list(range(n))
+    return first.result()
+
+if __name__ == "__main__":
+    import sys
+    print("got", many(int(sys.argv[1])))
+"""
+)
+
+
+def test_a_child_is_replaced_after_so_many_runs(running: Processes, ledger: Ledger) -> None:
+    """Another goes on in its place; what runs in the old one ends there, nothing is executed twice, and it is gone."""
+    worker = start_worker(running, "--threads", "4", "--max-runs", "100")
+    assert "got slow" in running.python(MANY, "400").succeed()
+    assert {line["attempt"] for line in ledger.lines()} == {1}
+    by_process = Counter(line["pid"] for line in ledger.lines("step"))
+    assert len(by_process) > 1, "no child was replaced"
+    [slow], [slow_end] = ledger.lines("slow"), ledger.lines("slow end")
+    assert slow["pid"] == slow_end["pid"]
+    # While the first one drained, its successors worked.
+    assert [line for line in ledger.lines("step") if line["at"] < slow_end["at"] and line["pid"] != slow["pid"]]
+    assert "a child process is replaced" in worker.output
+    assert "a child process died" not in worker.output
+    last = ledger.lines("step")[-1]["pid"]
+    eventually(lambda: not (set(by_process) - {last}) & set(running.alive()))
+
+
+LEAK = (
+    ledgers.PROGRAM
+    + """
+kept = []
+
+@task
+def leak(size):
+    note("start")
+    kept.append(b"x" * (size * 1024 ** 2))
+    time.sleep(0.01 if size < 300 else 30)
+    return os.getpid()
+
+@flow
+def leaks(first, more):
+    # Until another process executes them.
+    process = leak.submit(first).result()
+    while leak.submit(more).result() == process:
+        pass
+    return "others"
+
+if __name__ == "__main__":
+    import sys
+    from millstream.exceptions import CrashedRun
+    try:
+        print("got", leaks(int(sys.argv[1]), 0))
+    except CrashedRun as crashed:
+        print("crashed:", crashed)
+"""
+)
+
+
+def test_a_child_that_takes_too_much_memory_is_replaced(running: Processes, ledger: Ledger) -> None:
+    """One that leaks is drained: all runs complete, at the first attempt, in more than one process."""
+    worker = start_worker(running, "--max-memory", "200")
+    assert "got others" in running.python(LEAK, "160").succeed()
+    worker.says("MB, more than 200 MB")
+    assert {line["attempt"] for line in ledger.lines()} == {1}
+    assert len({line["pid"] for line in ledger.lines()}) > 1
+
+
+def test_a_child_that_takes_far_too_much_memory_is_killed(running: Processes, ledger: Ledger) -> None:
+    """And the run that does it, each time that it is tried, ends as Crashed, with the reason."""
+    worker = start_worker(running, "--max-memory", "100", MILLSTREAM_CRASH_LIMIT="2")
+    said = running.python(LEAK, "300").succeed()
+    assert "crashed: " in said
+    assert "1.5 times what --max-memory allows" in said
+    assert len(ledger.lines("start")) == 2
+    worker.says("a run crashed for good")
+
+
+CODE = """
+from millstream import task
+
+@task
+def version():
+    return "{}"
+"""
+
+CALLER = """
+import sys
+from millstream import flow
+from versioned import version
+
+@flow
+def ask():
+    return version.submit().result()
+
+if __name__ == "__main__":
+    print("got", ask())
+"""
+
+
+@pytest.mark.usefixtures("ledger")
+def test_changed_code_is_used_by_new_processes(running: Processes, folder: Path) -> None:
+    """With --reload a change of a Python file lets new children take over; the worker itself stays."""
+    pytest.importorskip("watchfiles")
+    (folder / "versioned.py").write_text(CODE.format("old"))
+    (folder / "caller.py").write_text(CALLER)
+    worker = start_worker(running, "--reload", PYTHONDONTWRITEBYTECODE="1")
+    assert "got old" in running.python(folder / "caller.py").succeed()
+    (folder / "versioned.py").write_text(CODE.format("new"))
+    assert "versioned.py" in worker.says("reloading")
+    assert "got new" in running.python(folder / "caller.py").succeed()
+    assert worker.runs
+
+
+def test_a_running_task_ends_although_code_has_changed(running: Processes, folder: Path, ledger: Ledger) -> None:
+    """What was begun ends in the process that has the old code, which goes then."""
+    pytest.importorskip("watchfiles")
+    start = start_worker(running, "--reload", "--threads", "1")
+    script = running.python(MANY, "20")
+    [begun] = eventually(lambda: ledger.lines("slow"))
+    (folder / "other.py").write_text("changed = True")
+    start.says("reloading")
+    assert "got slow" in script.succeed()
+    assert {line["attempt"] for line in ledger.lines()} == {1}
+    assert ledger.lines("slow end")[0]["pid"] == begun["pid"]
+    assert begun["pid"] not in {line["pid"] for line in ledger.lines("step")}
+    eventually(lambda: begun["pid"] not in running.alive())
+
+
+def test_a_worker_whose_children_cannot_start_any_more_tries_again(
+    running: Processes, folder: Path, ledger: Ledger
+) -> None:
+    """One that has worked does not end, nor start process after process in haste; once the reason is gone it works."""
+    worker = start_worker(running, PYTHONPATH=str(folder))
+    script = running.python(MANY, "20")
+    child = eventually(lambda: ledger.lines("slow"))[0]["pid"]
+    (folder / "sitecustomize.py").write_text(
+        "import os, sys\n"
+        "if any('millstream_worker.child' in word for word in sys.orig_argv):\n"
+        "    open(os.environ['LEDGER'] + '.starts', 'a').write('x')\n"
+        "    os._exit(3)\n"
+    )
+    os.kill(child, signal.SIGKILL)
+    begun = time.monotonic()
+    starts = folder / "ledger.starts"
+    eventually(lambda: starts.exists() and len(starts.read_text()) >= 3)
+    assert time.monotonic() - begun > 0.2, "there was no pause between the starts"
+    (folder / "sitecustomize.py").unlink()
+    assert "got slow" in script.succeed()
+    assert worker.output.count("status 3") <= len(starts.read_text())
+    assert worker.runs
