@@ -89,8 +89,8 @@ def test_each_second_is_fired_while_the_process_that_fires_is_killed_again_and_a
     times = sorted({datetime.fromisoformat(line["time"]) for line in seen})
     assert {later - earlier for earlier, later in itertools.pairwise(times)} == {timedelta(seconds=1)}
     assert {line["key"] for line in seen} == {f"{deployment.id}/often/{time.isoformat()}" for time in times}
-    # Only what was under way when a process was killed is fired again, under its key.
-    assert sum(count - 1 for count in Counter(line["key"] for line in seen).values()) <= 4
+    # What was under way when a process was killed is fired again, under its key, by the next one.
+    assert max(Counter(line["key"] for line in seen).values()) <= 5
     assert len({line["pid"] for line in seen}) >= 3
 
 
@@ -118,7 +118,7 @@ def test_a_process_that_slept_through_its_lease_does_no_harm(running: Processes,
     Deployments(store).write(
         DeploymentRecord(flow_name="etl", name="x", entrypoint="etl:etl", schedules=collect(interval=1))
     )
-    processes = [running.python(PROGRAM, "1") for _ in range(2)]
+    processes = [running.python(PROGRAM, "2") for _ in range(2)]
     eventually(lambda: len(lines(ledger, "interval")) > 2, 20)
     sleeper = leader(store, processes)
     sleeper.send(signal.SIGSTOP)
@@ -129,7 +129,7 @@ def test_a_process_that_slept_through_its_lease_does_no_harm(running: Processes,
     seen = lines(ledger, "interval")
     assert seen[-1]["pid"] != sleeper.pid
     # At the most what it was about to fire when it fell asleep.
-    assert len(seen) - len({line["key"] for line in seen}) <= 2
+    assert len(seen) - len({line["key"] for line in seen}) <= 3
     times = sorted({datetime.fromisoformat(line["time"]) for line in seen})
     assert {later - earlier for earlier, later in itertools.pairwise(times)} == {timedelta(seconds=1)}
 
