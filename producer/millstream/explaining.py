@@ -13,6 +13,7 @@ from millstream.inspecting import Found
 from millstream_shared import ids, keys
 from millstream_shared.limits import Holder, Inspection, Limits, is_of_tag, of_tag
 from millstream_shared.queues import Queues
+from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from millstream_shared.unfinished import UnfinishedRun, UnfinishedRuns
 from millstream_shared.workers import Workers
@@ -72,6 +73,8 @@ class _Reasons:
         """Of a run that no worker was given: a flow that some process called, a task called in it."""
         record = found.record
         assert record is not None
+        if record.state_type is StateType.PAUSED:
+            return "is paused until somebody resumes it"
         owner = record.worker or self._workers.holder(found.run_id)
         state = "" if record.state_name == "Running" else f", in the state {record.state_name}"
         if owner is None:
@@ -137,10 +140,13 @@ class _Reasons:
         if due is None:
             return "is about to be queued"
         obstacle = self._obstacle(job.queue)
+        blocked = f", and {obstacle}" if obstacle else ""
         if due <= time.time():
-            return f"is due since {_clock(due)}" + (f", and {obstacle}" if obstacle else "")
-        tries = f" after {job.tries} failed {'try' if job.tries == 1 else 'tries'}" if job.tries else ""
-        return f"is postponed{tries} until {_clock(due)}" + (f", and {obstacle}" if obstacle else "")
+            return f"is due since {_clock(due)}{blocked}"
+        if job.tries:
+            failed = f"{job.tries} failed {'try' if job.tries == 1 else 'tries'}"
+            return f"is postponed after {failed} until {_clock(due)}{blocked}"
+        return f"is scheduled for {_clock(due)}{blocked}"
 
     def _of_limit(self, job: UnfinishedRun) -> str:
         found = Limits(self._store.script).inspect(job.awaits)

@@ -15,6 +15,7 @@ from millstream_shared.store import Store
 from millstream_shared.unfinished import UnfinishedRun, UnfinishedRuns
 
 _DIGITS: Final = 32
+_PAGE: Final = 500
 _FEWEST_DIGITS: Final = len(ids.tree_of("0" * _DIGITS))
 _NAMES: Final = {"queued": "Pending", "started": "Running", "scheduled": "AwaitingRetry", "deferred": "Pending"}
 
@@ -112,9 +113,12 @@ def task_runs(flow_run_id: str | uuid.UUID, takes: Callable[[Run], bool] = lambd
     Background runs belong to no flow run. Raises as `find` does.
     """
     store, run_id = sessions.store(), find(flow_run_id).run_id
-    waiting = [found for found in look(store, UnfinishedRuns(store).in_tree(run_id)) if found.kind == "task"]
-    seen = {found.run_id for found in waiting}
-    yield from filter(takes, map(described, waiting))
+    waiting = UnfinishedRuns(store).in_tree(run_id)
+    for at in range(0, len(waiting), _PAGE):
+        page = [found for found in look(store, waiting[at : at + _PAGE]) if found.kind == "task"]
+        # What has ended meanwhile and has no record is gone with its time.
+        yield from filter(takes, (described(found) for found in page if found.record or found.unfinished))
+    seen = set(waiting)
     for record in store.tree(run_id):
         if record.kind == "task" and record.run_id not in seen:
             run = described(Found(record.run_id, record, None))

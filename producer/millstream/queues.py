@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from millstream import sessions, withdrawals
+from millstream import purging, sessions
 from millstream_shared import errors
 from millstream_shared.queues import Queue, Queues
 from millstream_shared.unfinished import UnfinishedRun, UnfinishedRuns
@@ -63,7 +63,7 @@ def purge(name: str) -> int:
     of other runs are not. Raises ObjectNotFound as `read` does.
     """
     _check(name)
-    return withdrawals.withdraw_queue(sessions.store(), name, _PURGED.format(name))
+    return purging.purge(sessions.store(), name, _PURGED.format(name))
 
 
 def are_suspended() -> bool:

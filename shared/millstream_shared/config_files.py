@@ -33,8 +33,8 @@ def read(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
-    except FileNotFoundError:
-        return {}
+    except (FileNotFoundError, NotADirectoryError):
+        return {}  # who needs the home says what is wrong with it
     except (OSError, UnicodeDecodeError) as failure:
         raise errors.ConfigurationError(f"{path} cannot be read: {failure}") from failure
     simple = read_simple(text)

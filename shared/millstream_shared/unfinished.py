@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal, cast
 
 from millstream_shared import envelopes, ids
@@ -138,8 +139,13 @@ def _run(run_id: str, fields: Sequence[Any]) -> UnfinishedRun:
 def _opened(sealed: bytes, *, is_flow: bool) -> tuple[Header | FlowHeader | None, float | None, tuple[str, ...]]:
     try:
         envelope = envelopes.open_unchecked(sealed)
-        header = FlowHeader.decode(envelope.header) if is_flow else Header.decode(envelope.header)
-        return header, envelope.created, envelope.upstream
+        return _header(envelope.header, is_flow), envelope.created, envelope.upstream
     except Exception:
         # Of another version, or damaged: whoever executes it says so.
         return None, None, ()
+
+
+@lru_cache(maxsize=64)
+def _header(encoded: bytes, is_flow: bool) -> Header | FlowHeader:
+    # All runs of a map have the same one.
+    return FlowHeader.decode(encoded) if is_flow else Header.decode(encoded)

@@ -1,19 +1,25 @@
 """Why a run does not move: real situations, each told in one sentence, by the commands and by `explaining.why`."""
 
 import re
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from millstream import explaining, sessions
 from millstream.exceptions import ObjectNotFound
-from millstream_shared import ids, settings
+from millstream_shared import envelopes, ids, settings
+from millstream_shared.claims import QueuedFlowRun, RecordedRun
+from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.limits import Limits
 from millstream_shared.queues import Queues
+from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from millstream_shared.unfinished import UnfinishedRuns
 from millstream_shared.workers import Workers
+from tests.contract.test_store_queue import record as a_record
 from tests.harness import eventually, ledgers
 from tests.harness.commands import millstream, millstream_json
 from tests.harness.ledgers import Ledger
@@ -197,6 +203,25 @@ def test_a_run_that_is_tried_again_later(running: Processes, ledger: Ledger, sto
     assert re.search(r"is postponed after 1 failed try until [\d:]+\.$", explaining.why(run_id))
 
 
+def test_a_scheduled_and_a_paused_flow_run(ledger: Ledger, store: Store) -> None:
+    """When the one begins, and what nobody executes there; that somebody has to resume the other."""
+    assert ledger.lines() == []
+    run_id = ids.new_flow_run_id()
+    record = replace(a_record(run_id, StateType.SCHEDULED), kind="flow", ended=None, name="later")
+    header = FlowHeader("module:flow", "flow", "later", queue="flows")
+    payload = envelopes.seal(run_id, 1.0, header.encoded, b"", b"", None)
+    due = time.time() + 3600
+    queued = QueuedFlowRun(run_id, "later", "flows", payload, record.encode(), 1.0, "flow", due=due)
+    store.submit_flows([queued], inbox="me")
+    pattern = (
+        r"The flow run 'later' is scheduled for [-\d: ]+, and no worker executes flow runs of the queue 'flows'.*\."
+    )
+    assert re.fullmatch(pattern, explaining.why(run_id))
+    paused = replace(record, run_id=ids.new_flow_run_id(), state_type=StateType.PAUSED, state_name="Paused")
+    store.record("nobody", [RecordedRun(paused.run_id, paused.encode())])
+    assert explaining.why(paused.run_id) == "The flow run 'later' is paused until somebody resumes it."
+
+
 def test_a_queued_flow_run_and_what_it_waits_for(
     running: Processes, ledger: Ledger, store: Store, valkey: RealServer
 ) -> None:
@@ -260,6 +285,7 @@ def test_what_has_ended_is_shown_with_its_counts_and_errors(
     text = millstream(valkey.url, "flow-run", "inspect", flow_run_id)
     assert re.search(r"fails_for_good +0 +1\n", text), text
     [failed] = millstream_json(valkey.url, "task-run", "ls", flow_run_id, "--state", "failed")
+    assert "never again" in millstream(valkey.url, "task-run", "logs", failed["run_id"])
     shown = millstream(valkey.url, "task-run", "inspect", failed["run_id"])
     assert "ValueError: never again" in shown
     assert "worker-" in shown

@@ -5,7 +5,7 @@ import itertools
 import click
 
 from millstream import inspecting
-from millstream.cli import run_tables, tables
+from millstream.cli import flow_run, run_tables, tables
 from millstream.inspecting import Run
 
 
@@ -44,3 +44,13 @@ def ls(flow_run_id: str, states: tuple[str, ...], name: str | None, limit: int, 
 def inspect(task_run_id: str, as_json: bool) -> None:
     """Show the task run ID: how it stands, why it does not move, what it raised."""
     run_tables.show(task_run_id, as_json=as_json)
+
+
+@task_run.command()
+@click.argument("task_run_id", metavar="ID")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until the task run has ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each line.")
+@click.pass_context
+def logs(ctx: click.Context, task_run_id: str, follow: bool, as_json: bool) -> None:
+    """Show what the task run ID has logged; `flow-run logs` has more ways to choose lines."""
+    ctx.invoke(flow_run.logs, flow_run_id=task_run_id, follow=follow, as_json=as_json)
