@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from millstream import flow, get_run_logger, limits, sessions, task, testing
 from millstream.cache_policies import INPUTS
 from millstream.cli.main import main
+from millstream.deployments import run_deployment
 from millstream.exceptions import ConfigurationError, UnpicklableArgument
 from millstream.task_runners import ProcessPoolTaskRunner, SequentialTaskRunner, TaskRunner, ThreadPoolTaskRunner
 from millstream.testing import Runs
@@ -28,6 +29,21 @@ def runs() -> Iterator[Runs]:
     """As users write it."""
     with testing.workflows() as runs:
         yield runs
+
+
+@task
+def twice(x: int) -> int:
+    return 2 * x
+
+
+@flow
+def submitted(x: int) -> tuple[int, int]:
+    return twice.submit(x).result(), os.getpid()
+
+
+@flow
+def asks_for_two() -> list[int]:
+    return [value for value, _ in submitted.map([1, 2]).result()]
 
 
 @task
@@ -536,3 +552,13 @@ def test_in_a_suite_of_a_users_own(tmp_path: Path) -> None:
         check=False,
     )
     assert "6 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_flows_that_are_submitted_run_in_the_process_too() -> None:
+    """As do runs of deployments, each as a child of the flow that asks for it; nobody waits for a worker."""
+    with testing.workflows() as runs:
+        assert submitted.submit(2).result() == (4, os.getpid())
+        assert asks_for_two() == [2, 4]
+        submitted.deploy("here", parameters={"x": 5})
+        assert run_deployment("submitted/here").state.result()[0] == 10
+        runs.assert_called(twice, times=4)

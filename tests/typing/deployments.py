@@ -26,7 +26,7 @@ assert_type(Deployment.build_from_flow(flow=add, name="nightly", schedule=Cron("
 deploy(add.to_deployment("nightly"), named.to_deployment("hourly", interval=3600), work_pool_name="slow")
 add.deploy("nightly", paused=True, concurrency_limit=2, collision_strategy="CANCEL_NEW")
 
-add.deploy(3)  # type: ignore
-add.deploy("nightly", colour="red")  # type: ignore
-add.to_deployment("nightly", collision_strategy="DROP")  # type: ignore
-deploy(add)  # type: ignore
+add.deploy(3)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+add.deploy("nightly", colour="red")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+add.to_deployment("nightly", collision_strategy="DROP")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+deploy(add)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

@@ -184,3 +184,25 @@ def untyped(task: "Any", future: Future[Any]) -> None:
     task.submit(1)
     number.submit(future)
     power.submit(future.result(), exponent=future)
+
+
+@flow
+def doubled(x: int) -> int:
+    return 2 * x
+
+
+@flow
+async def halved(x: int) -> float:
+    return x / 2
+
+
+@flow
+def children() -> None:
+    assert_type(doubled.submit(1), Future[int])
+    assert_type(halved.submit(1), Future[float])
+    assert_type(doubled.submit(1).result(), int)
+    assert_type(doubled.submit(doubled.submit(1)), Future[int])
+    assert_type(doubled.submit(1, return_state=True), State[int])
+    assert_type(doubled.map([1, 2]), FutureList[int])
+    assert_type(halved.map([1, 2], return_state=True), list[State[float]])
+    doubled.submit("x")  # pyright: ignore[reportCallIssue, reportArgumentType]

@@ -203,7 +203,7 @@ class InProcessWorker:
     def _keep_listening(self) -> None:
         while not self._closed:
             with self._lock:
-                bells = [keys.bell(queue) for queue in self._queues]
+                bells = [keys.bell(name) for queue in self._queues for name in (queue, keys.flow_queue(queue))]
             self._store.command("BLPOP", keys.inbox(self._owner), *bells, _BELL_SECONDS)
             self._may_have_work.set()
 
