@@ -112,18 +112,21 @@ def task_runs(flow_run_id: str | uuid.UUID, takes: Callable[[Run], bool] = lambd
 
     Background runs belong to no flow run. Raises as `find` does.
     """
-    store, run_id = sessions.store(), find(flow_run_id).run_id
+    return filter(takes, map(described, found_task_runs(find(flow_run_id).run_id)))
+
+
+def found_task_runs(run_id: str) -> Iterator[Found]:
+    """What the store has of the task runs of the flow run `run_id`, in the same order."""
+    store = sessions.store()
     waiting = UnfinishedRuns(store).in_tree(run_id)
     for at in range(0, len(waiting), _PAGE):
         page = [found for found in look(store, waiting[at : at + _PAGE]) if found.kind == "task"]
         # What has ended meanwhile and has no record is gone with its time.
-        yield from filter(takes, (described(found) for found in page if found.record or found.unfinished))
+        yield from (found for found in page if found.record or found.unfinished)
     seen = set(waiting)
     for record in store.tree(run_id):
         if record.kind == "task" and record.run_id not in seen:
-            run = described(Found(record.run_id, record, None))
-            if takes(run):
-                yield run
+            yield Found(record.run_id, record, None)
 
 
 def count_task_runs(flow_run_id: str | uuid.UUID) -> dict[str, Counter[str]]:

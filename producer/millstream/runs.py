@@ -1,6 +1,5 @@
 """What is known of a run while it is executed: its ids, name, tags, parameters, state and times."""
 
-import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from millstream_shared.states import State
 if TYPE_CHECKING:
     from millstream.flows import Flow
     from millstream.tasks import Task
-    from millstream_shared.records import Record
 
 
 @dataclass(slots=True, eq=False)
@@ -120,31 +118,6 @@ def child_flow_run(name: str, version: str | None, parameters: dict[str, Any], a
         tags=context.current_tags(),
         parameters=parameters,
         is_resumed=bool(call_ids and around and around.flow_run.is_resumed),
-    )
-
-
-def of_record(record: "Record") -> FlowRun:
-    """A flow run as it is recorded, for a look at it."""
-    details = record.details or {}
-    given = details.get("parameters")
-    return FlowRun(
-        run_id=record.run_id,
-        name=record.name,
-        flow_name=record.function_name,
-        flow_version=details.get("version"),
-        parent_flow_run_id=record.flow_run_id,
-        parent_task_run_id=record.parent_run_id,
-        deployment_id=details.get("deployment"),
-        queue=details.get("queue"),
-        due=details.get("due"),
-        given=given,
-        tags=frozenset(record.tags),
-        parameters=json.loads(given) if given else {},
-        state=record.state,
-        run_count=record.attempt,
-        created=record.created,
-        started=record.started,
-        ended=record.ended,
     )
 
 

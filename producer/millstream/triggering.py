@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from millstream import arguments, context, flow_submission, futures, printing, runs, sessions, waiting
+from millstream import (
+    arguments,
+    context,
+    flow_submission,
+    futures,
+    printing,
+    recorded_runs,
+    runs,
+    sessions,
+    waiting,
+)
 from millstream.futures import Future
 from millstream.runs import FlowRun
 from millstream.utilities import asyncutils
-from millstream_shared import deployments, errors, kept, records, states
+from millstream_shared import deployments, kept, states
 from millstream_shared.claims import QueuedFlowRun
 from millstream_shared.deployments import DeploymentRecord, Deployments
 from millstream_shared.settings import get_settings
@@ -45,7 +55,8 @@ def trigger(record: DeploymentRecord, wanted: Wanted) -> Future[Any]:
     session = sessions.current()
     queued = prepared(record, wanted)
     session.use_queue(queued.queue)
-    around = context.FlowRunContext.get() if wanted.is_child else None
+    # Its id follows from the call, also where it is nobody's child: a second execution of the call finds it.
+    around = context.FlowRunContext.get()
     (future,) = flow_submission.send(session, [queued], again=around is not None and around.flow_run.is_resumed)
     if context.current() is None:
         session.note_background(queued.queue, [future])
@@ -146,15 +157,17 @@ def run_deployment(
     return asyncutils.here_or_awaitable(_run_deployment, checked, wanted, timeout)
 
 
-async def arun_deployment(name: str | uuid.UUID, *args: Any, **kwargs: Any) -> FlowRun:
+async def arun_deployment(name: str | uuid.UUID, *args: Any, **kwargs: Any) -> recorded_runs.FlowRun:
     """The same, to be awaited wherever it is called."""
     return await run_deployment(name, *args, **kwargs)
 
 
-def _run_deployment(name: str, wanted: Wanted, timeout: float | None) -> FlowRun:
+def _run_deployment(name: str, wanted: Wanted, timeout: float | None) -> recorded_runs.FlowRun:
+    from millstream import run_history  # it asks deployments, which come here
+
     future = trigger(find(name), wanted)
     future.wait(timeout)
-    return read(future.run_id)
+    return run_history.read_flow_run(future.run_id)
 
 
 def find(name: str) -> DeploymentRecord:
@@ -163,14 +176,6 @@ def find(name: str) -> DeploymentRecord:
     if found is None:
         raise deployments.not_found(name)
     return found
-
-
-def read(run_id: str) -> FlowRun:
-    """A flow run as it is recorded. Raises ObjectNotFound if there is none (any more)."""
-    stored = sessions.current().store.records([run_id]).get(run_id)
-    if stored is None:
-        raise errors.ObjectNotFound(f"There is no flow run {run_id}.")
-    return runs.of_record(records.decode(run_id, stored))
 
 
 def _checked_name(name: object) -> str:

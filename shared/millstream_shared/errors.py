@@ -29,6 +29,7 @@
     |  |- CancelledRun                somebody cancelled it
     |  |- PausedRun                   it is paused, so there is no result yet
     |  |- UnfinishedRun               it is not in a final state
+    |  |- FlowRunWaitTimeout          (TimeoutError) it has not ended in the time that somebody waited
     |  |- MissingResult               it completed, but its result was not kept
     |  |- UpstreamTaskError           something that it needed did not complete
     |  |- RunLost                     its record is gone from the store
@@ -238,6 +239,14 @@ class PausedRun(RunError):
 
 class UnfinishedRun(RunError):
     """The run is not in a final state, so it has no result."""
+
+
+class FlowRunWaitTimeout(RunError, TimeoutError):
+    """A flow run has not ended in the time that somebody waited for it. `run_id` says which, `seconds` how long."""
+
+    def __init__(self, run_id: str, name: str, seconds: float) -> None:
+        self.run_id, self.name, self.seconds = run_id, name, seconds
+        super().__init__(f"Flow run {name!r} has not ended in {seconds:g} s.")
 
 
 class MissingResult(RunError):

@@ -1,5 +1,6 @@
 """What Redis knows of flow runs as such: lists of them, and what becomes of one after it has ended."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
@@ -52,6 +53,12 @@ class FlowRuns:
         stored = self._store.records(names)
         return [records.decode(name, stored[name]) for name in names if name in stored]
 
+    def flows(self) -> list[str]:
+        """The names of all flows of which there were runs lately, by name."""
+        oldest = (time.time() - self._store.settings.retention_seconds) * 1000
+        self._store.command("ZREMRANGEBYSCORE", keys.FLOWS, "-inf", f"({oldest}")
+        return sorted(name.decode() for name in self._store.command("ZRANGE", keys.FLOWS, 0, -1))
+
     def _length(self, name: str) -> int:
         return self._store.command("ZCARD", name)
 
@@ -100,6 +107,22 @@ class FlowRuns:
                 f"Flow run {before.name!r} cannot be executed again: what it was called with is not kept any more."
             )
         return bool(answer)
+
+    def delete(self, run_id: str) -> bool:
+        """Keep nothing of a flow run, nor of its task runs; False if it has not ended, or goes on by now.
+
+        Flow runs that it called have records of their own, which stay.
+        """
+        stored = self._store.records([run_id]).get(run_id)
+        if stored is None or not records.has_ended(stored):
+            return False
+        found = [name for key in (keys.runs(run_id), keys.logged(run_id)) for name in self._store.command("HKEYS", key)]
+        for at in range(0, len(found), 500):
+            self._store.script("erase", *found[at : at + 500])
+        run = records.decode(run_id, stored)
+        # As it is written in lists of flows, where a line is a field.
+        flow, deployment = run.function_name.replace("\n", " "), (run.details or {}).get("deployment", "")
+        return bool(self._store.script("erase_flow_run", run_id, stored, flow, deployment, run.flow_run_id or ""))
 
     def forget_unfinished(self, run_id: str) -> None:
         """Forget those runs of the flow run's own calls that ended without completing: they are to be made anew."""

@@ -107,6 +107,7 @@ def subflows(run_id: str) -> str:
 
 
 FLOW_RUNS = "ms:flow-runs"
+FLOWS = "ms:flows"
 
 
 def flow_runs_of(facet: str, value: str) -> str:

@@ -38,6 +38,8 @@ local function list_flow_run(id, before, record, facets, keep)
     born = created
     add('ms:flow-runs', born, true)
     add('ms:flow-runs:flow:' .. flow, born, true)
+    redis.call('ZADD', 'ms:flows', born, flow)
+    redis.call('EXPIRE', 'ms:flows', 2 * keep)
     if deployment ~= '' then add('ms:flow-runs:deployment:' .. deployment, born, true) end
   end
   if old then redis.call('ZREM', 'ms:flow-runs:state:' .. old, id) end

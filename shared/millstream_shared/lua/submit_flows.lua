@@ -10,7 +10,7 @@ for i = 5, #ARGV, 13 do
   local queue, id, name, payload, upstream, record, facets, due, parent, on_crash, tag, collision, key = unpack(ARGV, i, i + 12)
   local lock = 'ms:once:' .. key
   local first = key ~= '' and redis.call('GET', lock)
-  if first then
+  if first and redis.call('HEXISTS', tree(first), first) == 1 then
     id = first
     if inbox ~= '' then follow(id, inbox, told) end
   elseif again ~= '1' or not follow(id, inbox, told) then
