@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from millstream import arguments, context, mapping, printing, recording, runs, sessions
@@ -9,7 +11,7 @@ from millstream.arguments import Encoded
 from millstream.futures import Future, FutureList
 from millstream.runners import queue as queue_runner
 from millstream.runs import FlowRun
-from millstream_shared import envelopes
+from millstream_shared import envelopes, kept, states
 from millstream_shared.claims import QueuedFlowRun
 from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.settings import get_settings
@@ -19,7 +21,27 @@ if TYPE_CHECKING:
     from millstream.store_session import Session
 
 
-def submit(flow: "Flow[..., Any]", batch: Sequence[dict[str, Any]], wait_for: Sequence[Any]) -> FutureList[Any]:
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a single run has of its own: a name, more tags, when it begins, and a key of which there is one run only."""
+
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    due: datetime | None = None
+    key: str | None = None
+
+    def give_to(self, run: FlowRun) -> None:
+        """Have `run` be like this."""
+        run.name, run.tags = self.name or run.name, run.tags | {*self.tags}
+        if self.due is not None:
+            due = self.due.astimezone(UTC)  # without a time zone it is that of the clock here
+            run.due = due.timestamp()
+            run.state = states.State(states.StateType.SCHEDULED, details={"scheduled_time": due})
+
+
+def submit(
+    flow: "Flow[..., Any]", batch: Sequence[dict[str, Any]], wait_for: Sequence[Any], own: Own | None = None
+) -> FutureList[Any]:
     """Queue one run of `flow` for each dictionary of parameters, as children of the run that is going on here, if any.
 
     Gives their futures, in order, at once. Raises ParameterTypeError for parameters that do not fit the annotations,
@@ -36,8 +58,11 @@ def submit(flow: "Flow[..., Any]", batch: Sequence[dict[str, Any]], wait_for: Se
     queued: list[QueuedFlowRun] = []
     for parameters, body in zip(batch, bodies, strict=True):
         run = runs.new_flow_run(flow, parameters, body.identity)
+        if own is not None:
+            own.give_to(run)
         header = header_of(run, function, queue, log_prints=log_prints)
-        queued.append(sealed(run, header, body))
+        key = kept.digest(f"{flow.name}/{own.key}") if own and own.key else ""
+        queued.append(sealed(run, header, body, key=key))
     around = context.FlowRunContext.get()
     futures = send(session, queued, again=around is not None and around.flow_run.is_resumed)
     context.note_submitted(None, futures)

@@ -19,7 +19,7 @@ from millstream.surroundings import RemoteFlowRun
 from millstream_shared import records
 from millstream_shared.records import Record
 
-__all__ = ["flow_run", "task_run"]
+__all__ = ["deployment", "flow_run", "task_run"]
 
 T = TypeVar("T")
 
@@ -87,7 +87,9 @@ class _FlowRunFacts(_Runtime):
         lambda run: datetime.fromtimestamp(_scheduled(run), UTC), lambda: None, datetime.fromisoformat
     )
     parent_flow_run_id = _text(lambda run: _dashed(_parent(run)))
+    parent_deployment_id = _text(lambda run: _dashed(_deployment_of_parent(run)))
     root_flow_run_id = _text(lambda run: _dashed(_root(run)))
+    job_variables = _mapping(lambda _: {})
 
 
 class _TaskRunFacts(_Runtime):
@@ -103,6 +105,18 @@ class _TaskRunFacts(_Runtime):
     run_count = _number(lambda run: run.run_count)
 
 
+class _DeploymentFacts(_Runtime):
+    """The deployment that the flow run is one of which is going on; all None if it is of none."""
+
+    section = "DEPLOYMENT"
+
+    id = _text(lambda run: _dashed(_deployment_id(run)))
+    name = _text(lambda run: _of_deployment(run, "name"))
+    version = _text(lambda run: _of_deployment(run, "version"))
+    parameters = _mapping(lambda run: _of_deployment(run, "parameters") or {})
+    flow_run_id = _text(lambda run: str(run.id) if _deployment_id(run) else None)
+
+
 def _current_flow_run() -> FlowRun | None:
     found = FlowRunContext.get()
     return found and found.flow_run
@@ -115,6 +129,7 @@ def _current_task_run() -> TaskRun | None:
 
 flow_run = _FlowRunFacts(_current_flow_run)
 task_run = _TaskRunFacts(_current_task_run)
+deployment = _DeploymentFacts(_current_flow_run)
 
 
 def _dashed(run_id: str | None) -> str | None:
@@ -127,6 +142,31 @@ def _scheduled(run: FlowRun) -> float:
         return run.created if run.due is None else run.due
     known = _recorded(run.run_id)
     return (known.details or {}).get("due", known.created) if known else run.created
+
+
+def _deployment_id(run: FlowRun) -> str | None:
+    return _recorded_deployment(run.run_id) if isinstance(run, RemoteFlowRun) else run.deployment_id
+
+
+def _deployment_of_parent(run: FlowRun) -> str | None:
+    parent = _parent(run)
+    return _recorded_deployment(parent) if parent else None
+
+
+def _recorded_deployment(run_id: str) -> str | None:
+    known = _recorded(run_id)
+    return (known.details or {}).get("deployment") if known else None
+
+
+def _of_deployment(run: FlowRun, fact: str) -> Any:
+    """A fact of the run's deployment as that is now; None if there is none (any more)."""
+    id = _deployment_id(run)
+    if id is None:
+        return None
+    from millstream_shared.deployments import Deployments  # brings pydantic, for who asks
+
+    found = Deployments(sessions.current().store).read(id)
+    return found and getattr(found, fact)
 
 
 def _parent(run: FlowRun) -> str | None:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, cast
 
 from millstream import (
@@ -20,7 +20,7 @@ from millstream import (
 from millstream.futures import Future
 from millstream.runs import FlowRun
 from millstream.utilities import asyncutils
-from millstream_shared import deployments, kept, states
+from millstream_shared import deployments, kept
 from millstream_shared.claims import QueuedFlowRun
 from millstream_shared.deployments import DeploymentRecord, Deployments
 from millstream_shared.settings import get_settings
@@ -103,14 +103,9 @@ def _run(record: DeploymentRecord, wanted: Wanted, parameters: dict[str, Any], b
     if not wanted.is_child:
         run.parent_flow_run_id = run.parent_task_run_id = None
         run.tags = frozenset()
-    run.name = wanted.name or run.name
-    run.tags = run.tags | {*record.tags, *wanted.tags}
+    flow_submission.Own(wanted.name, (*record.tags, *wanted.tags), wanted.due).give_to(run)
     run.deployment_id = record.id
     run.given = body.body.decode() if len(body.body) <= _MOST_SHOWN and not body.is_elsewhere else None
-    if wanted.due is not None:
-        due = wanted.due if wanted.due.tzinfo else wanted.due.astimezone()
-        run.due = due.timestamp()
-        run.state = states.State(states.StateType.SCHEDULED, details={"scheduled_time": due.astimezone(UTC)})
     return run
 
 
@@ -144,11 +139,11 @@ def run_deployment(
     ParameterBindError or ParameterTypeError for parameters that the flow does not take, before there is a run.
     """
     waiting.check_timeout(timeout)
-    checked = _checked_name(name)
+    checked = checked_name(name)
     wanted = Wanted(
         parameters or {},
         name=flow_run_name,
-        tags=tuple(_checked_tags(tags)),
+        tags=tuple(checked_tags(tags)),
         due=scheduled_time,
         key=idempotency_key,
         queue=work_queue_name,
@@ -178,7 +173,8 @@ def find(name: str) -> DeploymentRecord:
     return found
 
 
-def _checked_name(name: object) -> str:
+def checked_name(name: object) -> str:
+    """How a deployment is referred to. Raises ValueError or TypeError for what is neither a full name nor an id."""
     if isinstance(name, uuid.UUID):
         return name.hex
     if not isinstance(name, str):
@@ -191,7 +187,8 @@ def _checked_name(name: object) -> str:
         raise ValueError(f"A deployment is known by its name, FLOW/DEPLOYMENT, or its id; got {name!r}.") from None
 
 
-def _checked_tags(tags: Any) -> Sequence[str]:
+def checked_tags(tags: Any) -> Sequence[str]:
+    """Tags as texts. Raises TypeError for a single text, whose letters would be meant."""
     if isinstance(tags, str):
         raise TypeError(f"tags takes several texts, such as [{tags!r}], not one text.")
     return [str(tag) for tag in tags or ()]

@@ -1,0 +1,7 @@
+"""The same, by the longer name."""
+
+from millstream.recorded_runs import Flow, FlowRun, TaskRun
+from millstream_shared.deployments import DeploymentRecord
+from millstream_shared.states import State, StateType
+
+__all__ = ["DeploymentRecord", "Flow", "FlowRun", "State", "StateType", "TaskRun"]
