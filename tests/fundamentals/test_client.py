@@ -17,7 +17,7 @@ from millstream.task_runners import QueueTaskRunner
 
 @task
 def double(x: int) -> int:
-    get_run_logger().warning("doubling")
+    get_run_logger().critical("doubling")
     return 2 * x
 
 
