@@ -7,8 +7,9 @@ equal ids (`call_ids`), so they lead to the runs that are there, with their resu
 import uuid
 from typing import Final
 
-from millstream import sessions
-from millstream_shared import errors
+from millstream import sessions, surroundings
+from millstream_shared import envelopes, errors
+from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.records import Record
 from millstream_shared.settings import get_settings
@@ -22,8 +23,10 @@ def resume(flow_run_id: uuid.UUID | str) -> None:
 
     Its tasks that completed, and its child flow runs, keep their results; those that failed, crashed or were cancelled
     are executed again, as are tasks that it called directly. Child flow runs that did not complete are resumed too.
-    Raises ValueError for what is no id and for a run that completed, ObjectNotFound if there is no such flow run (any
-    more) or it is not known how to execute it, StillRunning if it has not ended.
+    A run that a script called, and did not submit, goes on by a worker of the default queue, if it had tasks on a
+    queue. Raises ValueError for what is no id and for a run that completed, ObjectNotFound if there is no such flow run
+    (any more) or it is not known how to execute it, MissingFlowError if no other process than that script finds its
+    flow, StillRunning if it has not ended.
     """
     run_id = (flow_run_id if isinstance(flow_run_id, uuid.UUID) else uuid.UUID(flow_run_id)).hex
     session = sessions.current()
@@ -40,6 +43,7 @@ def resume(flow_run_id: uuid.UUID | str) -> None:
 
 
 def _resume(flow_runs: FlowRuns, found: Record) -> None:
+    payload = b"" if _was_queued(found) else _payload_of_called(found)
     for child in flow_runs.subflows(found.run_id):
         # What it called directly is called by it again; what it queued goes on by itself.
         if child.state_type in _MAY_GO_ON and _was_queued(child):
@@ -47,7 +51,49 @@ def _resume(flow_runs: FlowRuns, found: Record) -> None:
         elif not _was_queued(child):
             _forget_within(flow_runs, child)
     flow_runs.forget_unfinished(found.run_id)
-    flow_runs.resume(found.run_id, "It goes on from where it was.", _queue_of(found))
+    flow_runs.resume(found.run_id, "It goes on from where it was.", _queue_of(found), payload)
+
+
+def _payload_of_called(run: Record) -> bytes:
+    """What has a worker execute a flow run that its program called."""
+    if run.flow_run_id or run.parent_run_id:
+        around = f"flow run {run.flow_run_id}" if run.flow_run_id else f"task run {run.parent_run_id}"
+        raise errors.ObjectNotFound(
+            f"Flow run {run.name!r} was called within {around}, which calls it again when that goes on: resume that."
+        )
+    shared = surroundings.read_shared(sessions.current(), run.run_id)
+    if shared is None or shared.place is None:
+        raise errors.ObjectNotFound(
+            f"Flow run {run.name!r} cannot be executed again: what it was called with is not kept, as it had no tasks "
+            "on a queue, or its time has passed."
+        )
+    if isinstance(shared.place, str):
+        raise errors.MissingFlowError(f"Flow run {run.name!r} cannot be executed again. {shared.place}")
+    if shared.parameters is None:
+        raise errors.UnpicklableArgument(
+            run.function_name, "parameters", "another process was to execute the flow again"
+        )
+    entrypoint, folder, source = shared.place
+    header = FlowHeader(
+        function=entrypoint,
+        flow_name=run.function_name,
+        run_name=run.name,
+        flow_version=(run.details or {}).get("version"),
+        queue=_queue_of(run),
+        tags=run.tags,
+        folder=folder,
+        source=source,
+    )
+    key = get_settings().signing_key
+    return envelopes.seal(
+        run.run_id,
+        run.created,
+        header.encoded,
+        b"",
+        shared.parameters,
+        key.get_secret_value().encode() if key else None,
+        is_elsewhere=shared.is_elsewhere,
+    )
 
 
 def _forget_within(flow_runs: FlowRuns, called: Record) -> None:

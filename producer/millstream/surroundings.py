@@ -17,6 +17,7 @@ from millstream_shared.references import Reference
 from millstream_shared.settings import get_settings
 
 if TYPE_CHECKING:
+    from millstream.flows import Flow
     from millstream.store_session import Session
     from millstream_shared.kept import Kept
 
@@ -73,23 +74,61 @@ def entered(around: Surroundings) -> Generator[None]:
 # --- parameters of the flow run ---------------------------------------------------------------------------------------
 
 
-def share_parameters(session: "Session", flow_run: FlowRun) -> None:
-    """Keep the parameters of a flow run where the workers find them that execute its tasks."""
-    if flow_run.parameters:
-        _kept(session).put_parameters(flow_run.run_id, _encoded(flow_run))
+def share_parameters(session: "Session", flow_run: FlowRun, flow: "Flow[..., Any] | None" = None) -> None:
+    """Keep the parameters of a flow run where the workers find them that execute its tasks.
+
+    If it was called by its program, and not within another run, where its `flow` is goes with them, if that is given:
+    should it crash, it can be resumed.
+    """
+    is_called = flow_run.lease is None and flow_run.parent_flow_run_id is None and flow_run.parent_task_run_id is None
+    if flow_run.parameters or (is_called and flow is not None):
+        place = _place(flow) if is_called and flow is not None else None
+        _kept(session).put_parameters(flow_run.run_id, packing.pack([*_encoded(flow_run), place]))
 
 
-def _encoded(flow_run: FlowRun) -> bytes:
-    from millstream_shared.kept import UNSENDABLE
-
+def _encoded(flow_run: FlowRun) -> tuple[bool | None, bytes]:
+    """The parameters, and whether these bytes only say where they are; None: they cannot be sent."""
     try:
-        body = values.dumps(flow_run.parameters)
+        # As arguments on a queue are encoded, so that they can become that.
+        body = values.dumps((flow_run.parameters, ()))
         name = f"parameters-{flow_run.run_id}"
         placed = references.place_large("The parameters of the flow run", name, body, get_settings())
     except Exception:
         # That is no reason to fail: most tasks do not ask for them. Those that do are told.
-        return UNSENDABLE
-    return packing.pack([placed is not None, placed.encode() if placed else body])
+        return None, b""
+    return placed is not None, placed.encode() if placed else body
+
+
+def _place(flow: "Flow[..., Any]") -> str | list[Any]:
+    from millstream import flow_sources  # what only a flow needs that has tasks on a queue
+
+    try:
+        place = flow_sources.place_of(flow)
+    except Exception as failure:
+        return str(failure)
+    return [place.entrypoint, place.path, place.source and place.source.model_dump_json()]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What is kept of a flow run: its parameters, as bytes or as the place of these, and where its flow is.
+
+    `parameters` is None if they cannot be sent. `place` is entrypoint, folder, and source as JSON; a text says why no
+    other process finds the flow; None: it was called within another run, or queued.
+    """
+
+    parameters: bytes | None
+    is_elsewhere: bool
+    place: str | list[Any] | None
+
+
+def read_shared(session: "Session", flow_run_id: str) -> Shared | None:
+    """What is kept of a flow run; None if nothing is (any more)."""
+    stored = _kept(session).parameters(flow_run_id)
+    if stored is None:
+        return None
+    is_elsewhere, body, place = packing.unpack(stored)
+    return Shared(None if is_elsewhere is None else body, bool(is_elsewhere), place)
 
 
 class RemoteFlowRun(FlowRun):
@@ -113,15 +152,14 @@ class RemoteFlowRun(FlowRun):
 
 
 def _read_parameters(flow_run: FlowRun) -> dict[str, Any]:
-    from millstream_shared.kept import UNSENDABLE
-
-    stored = _kept(sessions.current()).parameters(flow_run.run_id)
-    if stored is None:
+    shared = read_shared(sessions.current(), flow_run.run_id)
+    if shared is None:
         return {}
-    if stored == UNSENDABLE:
+    if shared.parameters is None:
         raise errors.UnpicklableArgument(flow_run.flow_name, "parameters", "they were needed in a worker")
-    is_elsewhere, data = packing.unpack(stored)
-    return values.loads(Reference.decode(data).read() if is_elsewhere else data)
+    body = Reference.decode(shared.parameters).read() if shared.is_elsewhere else shared.parameters
+    parameters, _ = values.loads(body)
+    return parameters
 
 
 def _kept(session: "Session") -> "Kept":

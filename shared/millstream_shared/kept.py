@@ -1,13 +1,9 @@
 """What Redis keeps beside runs: results under keys of their own, locks on those keys, what belongs to flow runs."""
 
 import hashlib
-from typing import Final
 
 from millstream_shared import keys
 from millstream_shared.store import Store
-
-UNSENDABLE: Final = b""
-"""In place of parameters that could not be sent."""
 
 
 class Kept:
@@ -58,12 +54,12 @@ class Kept:
     # -- parameters of flow runs
 
     def put_parameters(self, flow_run_id: str, parameters: bytes) -> None:
-        """Keep the parameters of a flow run, UNSENDABLE if they are not to be had."""
+        """Keep the parameters of a flow run, and what goes with them."""
         retention = self._store.settings.retention_seconds
         self._store.command("SET", keys.parameters(flow_run_id), parameters, "EX", retention)
 
     def parameters(self, flow_run_id: str) -> bytes | None:
-        """What was kept, or None: the flow has no parameters."""
+        """What was kept, or None: the flow has no parameters, and nothing goes with them."""
         return self._store.command("GET", keys.parameters(flow_run_id))
 
     # -- flow runs within flow runs

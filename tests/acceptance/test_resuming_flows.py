@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from millstream import sessions
+from millstream import exceptions, run_history, sessions
 from millstream.futures import future_of
 from millstream.resuming import resume
 from millstream_shared import records, settings
@@ -51,6 +51,35 @@ def around():
     return steps.submit().result() + 1
 """
 )
+
+
+CALLED = """
+import program
+from millstream import flow
+
+@flow
+def called(numbers: list, words: dict):
+    program.note(f"begun {sorted(words)}")
+    futures = program.step.map(numbers)
+    return sum(futures.result())
+
+if __name__ == "__main__":
+    called(list(range(50)), {"a": 1})
+"""
+
+CLOSURE = """
+import program
+from millstream import flow
+
+def make():
+    @flow
+    def inner():
+        program.note("begun")
+        return sum(program.step.map(range(50)).result())
+    return inner
+
+make()()
+"""
 
 
 @pytest.fixture
@@ -106,3 +135,48 @@ def test_no_finished_task_is_executed_twice(running: Processes, ledger: Ledger) 
     counted = ended_steps(ledger)
     assert len(counted) == 201
     assert set(counted.values()) == {1}
+
+
+def kill_in_the_middle(script: Process, ledger: Ledger) -> str:
+    """Kill a script when some of its tasks have ended; the id of its flow run, once that is known to have crashed."""
+    eventually(lambda: len(ended_steps(ledger)) >= 10)
+    script.kill()
+    assert len(ended_steps(ledger)) < 50
+
+    def crashed() -> list[str]:
+        found = run_history.flow_runs(state="Crashed")
+        return [run.id.hex for run in found]
+
+    (run_id,) = eventually(crashed, 20)
+    return run_id
+
+
+@pytest.fixture
+def impatient(running: Processes) -> None:
+    """A process that dies is given up for dead soon."""
+    running.environment |= {"MILLSTREAM_LEASE_SECONDS": "1.5", "MILLSTREAM_HEARTBEAT_SECONDS": "0.3"}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_flow_that_a_script_called_goes_on_on_a_worker(running: Processes, ledger: Ledger, folder: Path) -> None:
+    """The script is killed in the middle of 50 tasks. Resumed, each of them has been executed to its end once."""
+    (folder / "script.py").write_text(CALLED)
+    start_worker(running)
+    run_id = kill_in_the_middle(running.python(folder / "script.py"), ledger)
+    resume(run_id)
+    ended = run_history.wait_for(run_id, 30)
+    assert (ended.state.result(), ended.run_count) == (sum(range(50)), 2)
+    assert len(ledger.lines("begun ['a']")) == 2
+    assert set(ended_steps(ledger).values()) == {1}
+    assert len(ended_steps(ledger)) == 50
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_flow_that_nobody_else_finds_is_not_resumed(running: Processes, ledger: Ledger) -> None:
+    """The error says why, and nothing of the run is lost by asking."""
+    start_worker(running)
+    run_id = kill_in_the_middle(running.python(CLOSURE), ledger)
+    with pytest.raises(exceptions.MissingFlowError, match="defined within a function"):
+        resume(run_id)
+    assert record_of(run_id).state_type is StateType.CRASHED
+    eventually(lambda: len(ended_steps(ledger)) == 50)

@@ -2,7 +2,7 @@
 
 from millstream_shared import ids, keys
 from millstream_shared.claims import RecordedRun
-from millstream_shared.kept import UNSENDABLE, Kept, digest
+from millstream_shared.kept import Kept, digest
 from millstream_shared.store import Store
 from tests.harness import eventually
 
@@ -44,13 +44,11 @@ def test_a_lock_has_one_holder(store: Store) -> None:
 
 
 def test_the_parameters_of_a_flow_run_are_kept_for_the_retention(store: Store) -> None:
-    """None where there are none, which is not the same as parameters that could not be sent."""
+    """None where there are none."""
     kept = Kept(store)
     assert kept.parameters("ab" * 16) is None
     kept.put_parameters("ab" * 16, b"pickled")
-    kept.put_parameters("cd" * 16, UNSENDABLE)
     assert kept.parameters("ab" * 16) == b"pickled"
-    assert kept.parameters("cd" * 16) == UNSENDABLE
     assert 0 < store.command("TTL", keys.parameters("ab" * 16)) <= store.settings.retention_seconds
 
 

@@ -87,7 +87,7 @@ class QueueTaskRunner(TaskRunner[Future[Any]]):
         if self._flow_run_id != flow_run.run_id:
             self._flow_run_id = flow_run.run_id
             if flow_context.flow is not None:
-                surroundings.share_parameters(session, flow_run)
+                surroundings.share_parameters(session, flow_run, flow_context.flow)
         function, tags, depth = function_of(session, task), context.current_tags(), nesting.depth()
         around, log_prints = surroundings.Surroundings.here().encode(task.name), printing.are_logged()
         place = (task, function, flow_run, flow_run.run_count, task_run, tags, depth, around, log_prints)
