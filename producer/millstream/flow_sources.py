@@ -43,8 +43,24 @@ def place_of(flow: "Flow[..., Any]") -> Place:
     By import, if its module can be imported; else in the file of its function. Raises MissingFlowError, which says what
     to do, for a flow that has no name in a file, or that is a copy of one.
     """
+    place = likely_place_of(flow)
+    check_place(place, flow.name)
+    return place
+
+
+def check_place(place: Place, name: str) -> None:
+    """Raise MissingFlowError for a file that makes the flow `name` only when it is executed as a script."""
+    file, _, qualname = place.entrypoint.rpartition(":")
+    if place.source is not None or not file.endswith(".py"):
+        return
+    if not script_files.binds(Path(place.path or "", file), qualname.partition(".")[0]):
+        raise _unfindable(name, 'it is made under `if __name__ == "__main__"`', "make it above that")
+
+
+def likely_place_of(flow: "Flow[..., Any]") -> Place:
+    """The same without a look into the file, which takes a while if that is large."""
     if flow.unbound is not flow:
-        raise _unfindable(flow, "it is bound to an instance or class", "make a flow of a plain function")
+        raise _unfindable(flow.name, "it is bound to an instance or class", "make a flow of a plain function")
     if flow.place is not None:
         return flow.place
     qualname = _qualname(flow)
@@ -53,9 +69,7 @@ def place_of(flow: "Flow[..., Any]") -> Place:
         return Place(f"{module}:{qualname}", _root_of(module))
     file = Path(inspect.unwrap(flow.fn).__code__.co_filename) if hasattr(flow.fn, "__code__") else None
     if file is None or not file.is_file():
-        raise _unfindable(flow, f"its code does not come from a file ({file})", "put it into a file")
-    if not script_files.binds(file, qualname.partition(".")[0]):
-        raise _unfindable(flow, 'it is made under `if __name__ == "__main__"`', "make it above that")
+        raise _unfindable(flow.name, f"its code does not come from a file ({file})", "put it into a file")
     # As it was found, not resolved: the folder may be a link that is the same on all machines.
     return Place(f"{file.name}:{qualname}", str(file.absolute().parent))
 
@@ -68,15 +82,15 @@ def _qualname(flow: "Flow[..., Any]") -> str:
     if names:
         return qualname if qualname in names else names[0]
     if flow.is_copy:
-        raise _unfindable(flow, "it is a copy with other options", "give the copy a name in the file of the flow")
+        raise _unfindable(flow.name, "it is a copy with other options", "give the copy a name in the file of the flow")
     if not qualname or "<" in qualname:
-        raise _unfindable(flow, "it is defined within a function", "define it at the top of a file")
+        raise _unfindable(flow.name, "it is defined within a function", "define it at the top of a file")
     return qualname
 
 
-def _unfindable(flow: "Flow[..., Any]", reason: str, advice: str) -> errors.MissingFlowError:
+def _unfindable(name: str, reason: str, advice: str) -> errors.MissingFlowError:
     return errors.MissingFlowError(
-        f"Other processes cannot find the flow {flow.name!r}, as {reason}: {advice}, or load it by Flow.from_source()."
+        f"Other processes cannot find the flow {name!r}, as {reason}: {advice}, or load it by Flow.from_source()."
     )
 
 

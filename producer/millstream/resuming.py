@@ -7,7 +7,7 @@ equal ids (`call_ids`), so they lead to the runs that are there, with their resu
 import uuid
 from typing import Final
 
-from millstream import sessions, surroundings
+from millstream import flow_sources, sessions, surroundings
 from millstream_shared import envelopes, errors
 from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.flow_runs import FlowRuns
@@ -74,6 +74,7 @@ def _payload_of_called(run: Record) -> bytes:
             run.function_name, "parameters", "another process was to execute the flow again"
         )
     entrypoint, folder, source = shared.place
+    flow_sources.check_place(flow_sources.Place(entrypoint, folder, source), run.function_name)
     header = FlowHeader(
         function=entrypoint,
         flow_name=run.function_name,

@@ -85,7 +85,7 @@ def wait_for(run_id: Id, timeout: float | None = None) -> FlowRun:
         future = futures.future_of(found.id)
         future.wait(timeout)
         if not future.done():
-            raise errors.FlowRunWaitTimeout(found.record.run_id, found.name, timeout or 0.0)
+            raise errors.FlowRunWaitTimeout(found.record.run_id, f"{found.name!r} has not ended in {timeout:g} s")
     return read_flow_run(run_id)
 
 

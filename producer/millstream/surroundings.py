@@ -103,7 +103,7 @@ def _place(flow: "Flow[..., Any]") -> str | list[Any]:
     from millstream import flow_sources  # what only a flow needs that has tasks on a queue
 
     try:
-        place = flow_sources.place_of(flow)
+        place = flow_sources.likely_place_of(flow)
     except Exception as failure:
         return str(failure)
     return [place.entrypoint, place.path, place.source and place.source.model_dump_json()]

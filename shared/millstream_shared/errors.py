@@ -29,7 +29,7 @@
     |  |- CancelledRun                somebody cancelled it
     |  |- PausedRun                   it is paused, so there is no result yet
     |  |- UnfinishedRun               it is not in a final state
-    |  |- FlowRunWaitTimeout          (TimeoutError) it has not ended in the time that somebody waited
+    |  |- FlowRunWaitTimeout          it has not ended in the time that somebody waited
     |  |- MissingResult               it completed, but its result was not kept
     |  |- UpstreamTaskError           something that it needed did not complete
     |  |- RunLost                     its record is gone from the store
@@ -241,12 +241,12 @@ class UnfinishedRun(RunError):
     """The run is not in a final state, so it has no result."""
 
 
-class FlowRunWaitTimeout(RunError, TimeoutError):
-    """A flow run has not ended in the time that somebody waited for it. `run_id` says which, `seconds` how long."""
+class FlowRunWaitTimeout(RunError):
+    """A flow run has not ended in the time that somebody waited for it. `run_id` says which."""
 
-    def __init__(self, run_id: str, name: str, seconds: float) -> None:
-        self.run_id, self.name, self.seconds = run_id, name, seconds
-        super().__init__(f"Flow run {name!r} has not ended in {seconds:g} s.")
+    def __init__(self, run_id: str, reason: str = "it has not ended in time") -> None:
+        self.run_id = run_id
+        super().__init__(f"Flow run {run_id}: {reason}.")
 
 
 class MissingResult(RunError):

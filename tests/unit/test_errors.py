@@ -13,6 +13,7 @@ MADE = [
     errors.UnpicklableArgument("fetch", "lock", "no"),
     errors.PayloadTooLarge("The argument 'x'", 5000, 400),
     errors.RunLost("ab"),
+    errors.FlowRunWaitTimeout("ab", "no"),
     errors.RemoteError("Traceback"),
     errors.UnpicklableResult("fetch", "no"),
     errors.PayloadRefused("signature"),
