@@ -81,9 +81,13 @@ class UnfinishedRuns:
             found |= dict.fromkeys(fresh)
         return list(found)
 
+    def begun_in_tree(self, run_id: str) -> set[str]:
+        """The ids of those in the tree of a run that some process holds. Asks for each that has a lease."""
+        tree = ids.tree_of(run_id)
+        return {held for owner in self._workers.owners() for held in self._workers.held(owner) if held.startswith(tree)}
+
     def _begun_or_queued(self, tree: str) -> Iterable[str]:
-        for owner in self._workers.owners():
-            yield from (run_id for run_id in self._workers.held(owner) if run_id.startswith(tree))
+        yield from self.begun_in_tree(tree)
         for queue in self._queues.names():
             for page in self._queues.waiting(queue):
                 yield from (run_id for run_id in page if run_id.startswith(tree))
