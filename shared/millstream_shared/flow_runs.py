@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
 
 from millstream_shared import errors, ids, keys, records, rq_queue
 from millstream_shared.kept import Kept
@@ -11,7 +10,7 @@ from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
 
-_PAGE: Final = 200
+_FIRST_PAGE, _PAGE = 25, 500
 
 
 class FlowRuns:
@@ -63,14 +62,14 @@ class FlowRuns:
         return self._store.command("ZCARD", name)
 
     def _in_list(self, name: str) -> Iterator[Record]:
-        at = 0
-        while found := self._store.command("ZREVRANGE", name, at, at + _PAGE - 1):
+        at, size = 0, _FIRST_PAGE
+        while found := self._store.command("ZREVRANGE", name, at, at + size - 1):
             run_ids = [entry.decode() for entry in found]
             stored = self._store.records(run_ids)
             if gone := [run_id for run_id in run_ids if run_id not in stored]:
                 self._store.command("ZREM", name, *gone)
             yield from (records.decode(run_id, stored[run_id]) for run_id in run_ids if run_id in stored)
-            at += _PAGE - len(gone)
+            at, size = at + size - len(gone), _PAGE
 
     # -- going on
 

@@ -271,6 +271,11 @@ class Store(Link):
         for run_id in run_ids:
             by_tree.setdefault(keys.runs(run_id), []).append(run_id)
         found: dict[str, bytes] = {}
+        if len(by_tree) > 1:
+            for some in _chunks(run_ids, _LARGEST_CALL):
+                stored = self._run("records", list(some))
+                found.update({name: record for name, record in zip(some, stored, strict=True) if record})
+            return found
         for key, names in by_tree.items():
             for some in _chunks(names, 1000):
                 stored = self._persist(lambda _, key=key, some=some: self.client.hmget(key, some))

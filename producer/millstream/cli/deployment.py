@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from millstream.cli import deployment_schedules, tables
+from millstream.cli import deployment_runs, deployment_schedules, suggestions, tables
 
 if TYPE_CHECKING:
     from millstream_shared.deployments import DeploymentRecord
@@ -15,13 +15,14 @@ _HEADS = ("name", "schedules", "queue", "version", "tags", "changed", "")
 
 @click.group()
 def deployment() -> None:
-    """Look after deployments: flows that can be run by name, or on a schedule.
+    """Look after deployments, and run them: flows that can be run by name, or on a schedule.
 
     NAME is FLOW/DEPLOYMENT, or an id.
     """
 
 
 deployment.add_command(deployment_schedules.schedule)
+deployment.add_command(deployment_runs.run)
 
 
 @deployment.command()
@@ -44,7 +45,7 @@ def ls(flow_name: str | None, tags: tuple[str, ...], as_json: bool) -> None:
 
 
 @deployment.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.deployments)
 @tables.json_option
 def inspect(name: str, as_json: bool) -> None:
     """Show all that is known of a deployment, and when its schedules fire next."""
@@ -78,7 +79,7 @@ def inspect(name: str, as_json: bool) -> None:
 
 
 @deployment.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.deployments)
 def pause(name: str) -> None:
     """Have none of its schedules fire; it can still be run by name."""
     from millstream import deployments
@@ -87,7 +88,7 @@ def pause(name: str) -> None:
 
 
 @deployment.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.deployments)
 def resume(name: str) -> None:
     """Have its schedules fire again."""
     from millstream import deployments
@@ -96,7 +97,7 @@ def resume(name: str) -> None:
 
 
 @deployment.command()
-@click.argument("name")
+@click.argument("name", shell_complete=suggestions.deployments)
 def delete(name: str) -> None:
     """Delete a deployment; its runs stay."""
     from millstream import deployments

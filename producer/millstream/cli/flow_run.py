@@ -1,4 +1,4 @@
-"""`millstream flow-run`: look at flow runs."""
+"""`millstream flow-run`: look at flow runs, and look after them."""
 
 import itertools
 import json
@@ -10,7 +10,7 @@ from datetime import datetime
 
 import click
 
-from millstream.cli import run_tables, tables
+from millstream.cli import flow_run_commands, run_tables, suggestions, tables
 from millstream.logging import LogLine, follow_logs, read_logs
 from millstream_shared.settings import get_settings
 
@@ -20,11 +20,15 @@ _COUNT = click.IntRange(min=1)
 
 @click.group("flow-run")
 def flow_run() -> None:
-    """Look at flow runs."""
+    """Look at flow runs, and look after them."""
+
+
+for _command in flow_run_commands.COMMANDS:
+    flow_run.add_command(_command)
 
 
 @flow_run.command()
-@click.argument("flow_run_id", metavar="ID")
+@click.argument("flow_run_id", metavar="ID", shell_complete=suggestions.flow_runs)
 @click.option("-n", "--head", type=_COUNT, help="Only the first so many lines.")
 @click.option("-t", "--tail", type=_COUNT, help="Only the last so many lines, of those there are now.")
 @click.option("--task", metavar="NAME", help="Only of runs of this task, or of the task run of this name or id.")
@@ -67,7 +71,7 @@ def logs(
 
 
 @flow_run.command()
-@click.argument("flow_run_id", metavar="ID")
+@click.argument("flow_run_id", metavar="ID", shell_complete=suggestions.flow_runs)
 @tables.json_option
 def inspect(flow_run_id: str, as_json: bool) -> None:
     """Show the flow run ID: how it stands, why it does not move, how its task runs are doing.

@@ -52,6 +52,17 @@ def watch(run_id: str, timeout: float | None = None) -> "FlowRun":
             future.wait(pause if deadline is None else min(pause, max(deadline - now, 0)))
 
 
+def waited(run_id: str, timeout: float | None = None) -> "FlowRun":
+    """The same without showing anything."""
+    from millstream import run_history
+    from millstream_shared import errors
+
+    try:
+        return run_history.wait_for(run_id, timeout)
+    except errors.FlowRunWaitTimeout:
+        return run_history.read_flow_run(run_id)
+
+
 def code_of(run: "FlowRun") -> int:
     """The exit code that tells how a run stands."""
     if run.record.ended is None:

@@ -4,6 +4,7 @@ Nothing is said of errors, no server is started, and one that does not answer is
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from millstream_shared.store import Store
 
 _PATIENCE_SECONDS = 0.3
+_MOST_RUNS = 50
 
 
 def queues(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's signature
@@ -41,6 +43,31 @@ def limited_tags(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
     prefix = of_tag("")
     return [name.removeprefix(prefix) for name in limits(ctx, param, prefix + incomplete)]
+
+
+def deployments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - as above
+    """Full names of deployments."""
+    from millstream_shared.deployments import Deployments  # only for a shell that completes
+
+    return _found(lambda store: [record.full_name for record in Deployments(store).read_all()], incomplete)
+
+
+def flows(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - as above
+    """Names of flows that had runs lately."""
+    from millstream_shared.flow_runs import FlowRuns  # only for a shell that completes
+
+    return _found(lambda store: FlowRuns(store).flows(), incomplete)
+
+
+def flow_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - as above
+    """As much of the ids of the newest flow runs as commands need."""
+    from millstream_shared import ids  # only for a shell that completes
+    from millstream_shared.flow_runs import FlowRuns
+
+    def newest(store: "Store") -> list[str]:
+        return [ids.tree_of(run.run_id) for run in islice(FlowRuns(store).newest(), _MOST_RUNS)]
+
+    return _found(newest, incomplete)
 
 
 def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's signature
