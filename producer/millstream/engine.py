@@ -94,7 +94,7 @@ def _steps(
             return state
     except BaseException as crash:
         if not run.state.is_final():
-            _end(run, outcomes.of_crash(crash))
+            _end(run, outcomes.of_crash(crash, run.run_id))
         raise
 
 

@@ -1,6 +1,8 @@
 """The errors of millstream, as programs import them."""
 
 from millstream_shared.errors import (
+    Abort,
+    AlreadyEnded,
     BackendFull,
     CancelledRun,
     ConcurrencySlotAcquisitionError,
@@ -8,6 +10,7 @@ from millstream_shared.errors import (
     CrashedRun,
     DeploymentFileError,
     FailedRun,
+    FlowPauseTimeout,
     FunctionUnavailable,
     InvalidNameError,
     LeaseLost,
@@ -18,10 +21,12 @@ from millstream_shared.errors import (
     MissingFlowError,
     MissingResult,
     NoWorker,
+    NotPausedError,
     ObjectAlreadyExists,
     ObjectNotFound,
     ParameterBindError,
     ParameterTypeError,
+    Pause,
     PausedRun,
     PayloadRefused,
     PayloadTooLarge,
@@ -49,6 +54,8 @@ from millstream_shared.errors import (
 )
 
 __all__ = [
+    "Abort",
+    "AlreadyEnded",
     "BackendFull",
     "CancelledRun",
     "ConcurrencySlotAcquisitionError",
@@ -56,6 +63,7 @@ __all__ = [
     "CrashedRun",
     "DeploymentFileError",
     "FailedRun",
+    "FlowPauseTimeout",
     "FunctionUnavailable",
     "InvalidNameError",
     "LeaseLost",
@@ -66,10 +74,12 @@ __all__ = [
     "MissingFlowError",
     "MissingResult",
     "NoWorker",
+    "NotPausedError",
     "ObjectAlreadyExists",
     "ObjectNotFound",
     "ParameterBindError",
     "ParameterTypeError",
+    "Pause",
     "PausedRun",
     "PayloadRefused",
     "PayloadTooLarge",
