@@ -42,7 +42,8 @@ def run_flow(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ())
     """Execute `run` in this thread, blocking, and give its final state, which the run holds as well.
 
     Exceptions of the function become the state. A run that is told to stop is Cancelled. An interrupt, an exit or a
-    cancellation is raised again, after the run was put in a crashed state. Raises ServiceError when the run could not be begun.
+    cancellation is raised again, after the run was put in a crashed state. Raises ServiceError when the run could not
+    be begun.
     """
     with terminations.raised():
         return stops.call(

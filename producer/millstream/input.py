@@ -30,7 +30,7 @@ class RunInput(pydantic.BaseModel):
                 raise TypeError(f"{cls.__name__} has no field {name!r}.")
             fields[name] = (cls.model_fields[name].annotation, value)
         made = pydantic.create_model(cls.__name__, __base__=cls, __doc__=description or cls.__doc__, **fields)
-        return cast("type[Self]", made)
+        return made
 
 
 class Wanted:

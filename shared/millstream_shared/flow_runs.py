@@ -76,8 +76,9 @@ class FlowRuns:
         for run in found:
             after = replace(run, state_type=StateType.CANCELLING, state_name="Cancelling", message=None)
             args += (run.run_id, run.encode(), after.encode())
-        answer = self._store.script("cancel", self._store.settings.retention_seconds, *args) if args else []
-        return [name.decode() for name in answer]
+        if not args:
+            return []
+        return [name.decode() for name in self._store.script("cancel", self._store.settings.retention_seconds, *args)]
 
     # -- pauses
 

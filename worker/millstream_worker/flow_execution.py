@@ -44,7 +44,7 @@ def call_hooks(claim: Claim, owner: str, record: bytes) -> None:
     header, envelope = _opened(claim, run)
     flow = loading.load_flow(header)
     if flow.options.on_cancellation or flow.options.on_crashed:
-        _read_parameters(header, envelope, run)
+        _read_parameters(flow, header, envelope, run)
         flow_engine.call_hooks(flow, run, records.decode(claim.run_id, record).state)
         log_shipping.flush()
 

@@ -147,8 +147,9 @@ class FlowProcesses:
 
     def call_hooks(self, claim: Claim, owner: str, record: bytes) -> None:
         """Have a process call the hooks of a flow whose run has ended, as its record says, with its own process."""
-        arguments = (owner, claim, record)
-        self._context.Process(target=_call_hooks, args=arguments, name=f"hooks of {claim.run_id}").start()
+        # One that does not end does not keep the worker from it.
+        process = _context().Process(target=_call_hooks, args=(owner, claim, record), daemon=True)
+        process.start()
 
     def stop(self, run_ids: Sequence[str]) -> None:
         """Have those of these runs stop that are executed here; told once, they have `grace_seconds` for it."""
