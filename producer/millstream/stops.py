@@ -20,7 +20,7 @@ from millstream_shared.states import State
 _logger = logging.getLogger("millstream.flow_runs")
 _REMEMBERED_SECONDS: Final = 600.0
 _told: dict[str, float] = {}
-"""Trees that are to stop, and since when. One that is resumed comes to another process, or much later."""
+"""Trees that are to stop, and since when."""
 # Without a lock: who holds one may be interrupted.
 _scopes: "dict[str, _Scope]" = {}
 _innermost: "ContextVar[_Scope | None]" = ContextVar("millstream_stops", default=None)
@@ -72,6 +72,13 @@ def tell(run_ids: Iterable[str]) -> None:
 def note(run_id: str) -> None:
     """Remember that the runs in the tree of this one are to stop, without doing anything about it."""
     _told[ids.tree_of(run_id)] = time.monotonic()
+
+
+def forget(run_ids: Iterable[str]) -> None:
+    """These are executed again: their flow run was resumed."""
+    if _told:
+        for run_id in run_ids:
+            _told.pop(ids.tree_of(run_id), None)
 
 
 def was_told(run_id: str) -> bool:

@@ -75,6 +75,7 @@ class Child:
 
     def _begin(self, content: list[list[Any]]) -> None:
         sync: list[Assignment] = []
+        stops.forget(fields[0] for fields in content)
         for fields in content:
             assignment = Assignment(*fields)
             if assignment.is_async:

@@ -118,6 +118,7 @@ class Worker:
     def _register(self) -> None:
         self._store.ping()
         self._store.take_lease(self._name)
+        self._stops.look()
         if self._options.name:
             self._names.take(self._options.name, self._name)
         crew, queues = self._crew, self._queues(with_flows=self._options.flows > 0)
@@ -221,6 +222,7 @@ class Worker:
             self._stops.reset()
             self._store.give_up_soon()
             self._store.release(self._name, unfinished)
+            self._stops.clear_away(())
             if self._schedules:
                 self._schedules.end()
             if self._rq:
@@ -287,6 +289,8 @@ class Worker:
 
     def _stop_unbegun(self, claims: list[Claim]) -> list[Claim]:
         """End those that are to stop, and give the others."""
+        if not self._stops.among(claim.run_id for claim in claims):
+            return claims
         self._stops.look()  # One that was cancelled may have been resumed.
         stopped = set(self._stops.among(claim.run_id for claim in claims))
         ended = [claim for claim in claims if claim.run_id in stopped]
