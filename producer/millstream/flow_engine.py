@@ -29,7 +29,7 @@ from millstream.result_options import Manner
 from millstream.runs import FlowRun
 from millstream.subflows import Subflows
 from millstream.timeouts import TimeLimitExceeded
-from millstream_shared import errors, records, states
+from millstream_shared import errors, states
 from millstream_shared.settings import get_settings
 from millstream_shared.states import State, StateType
 
@@ -118,7 +118,9 @@ def _executed(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]
             try:
                 yield drivers.Sleep(seconds)
             except BaseException as crash:
-                yield from drivers.closing(crash, _crashed(flow, run, outcomes.of_crash(crash, run.run_id)))
+                yield from drivers.closing(
+                    crash, _crashed(flow, run, _state_after(crash, run))
+                )
                 raise
     runs.enter(run, state)
     if run.pause is not None:
@@ -195,7 +197,7 @@ def _attempt(
             if flow.options.on_running:
                 yield from hooks.called(flow.options.on_running, flow, run, run.state)
             state = yield from _called(flow, run)
-            if not (state.is_completed() or run.pause) and (yield drivers.Call(_is_to_stop, (run, state))):
+            if not (state.is_completed() or run.pause) and (yield from engine.is_to_stop(run.run_id, state.held)):
                 state = outcomes.stopped()
             if run.pause is not None:
                 return state
@@ -203,7 +205,9 @@ def _attempt(
                 yield from engine.children(context)
         state = yield from _kept(flow, run, manner, state)
     except BaseException as crash:
-        yield from drivers.closing(crash, _crashed(flow, run, outcomes.of_crash(crash, run.run_id)))
+        yield from drivers.closing(
+            crash, _crashed(flow, run, _state_after(crash, run))
+        )
         raise
     return state
 
@@ -229,6 +233,10 @@ def _crashed(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers
     return (yield from _end(run, state))
 
 
+def _state_after(crash: BaseException, run: FlowRun) -> State[Any]:
+    return outcomes.of_crash(crash, run.run_id, run.parent_flow_run_id)
+
+
 def _stopped(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
     """What is left to do for a run that was told to stop, and does nothing more."""
     if not run.state.is_final():
@@ -241,17 +249,6 @@ def _clear_away(run_id: str) -> None:
     from millstream import cancelling  # brings what only those need who cancel
 
     cancelling.stop_what_came_later(sessions.current().store, run_id)
-
-
-def _is_to_stop(run: FlowRun, state: State[Any]) -> bool:
-    """Whether a run that did not complete was told to stop."""
-    if stops.was_told(run.run_id):
-        return True
-    if not isinstance(state.held, errors.CancelledRun):
-        return False
-    # That what it waited for was cancelled may be heard first.
-    stored = sessions.current().store.records([run.run_id]).get(run.run_id)
-    return stored is not None and records.decode(run.run_id, stored).state_type is StateType.CANCELLING
 
 
 def call_hooks(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> None:

@@ -40,6 +40,7 @@ class Target:
             self.fired = True
             if self._is_main:
                 _fired.append(self)
+                _interrupted.add(self.thread)
                 signal.pthread_kill(self.thread, _ALARM)
             else:
                 raise_in(self.thread, Interrupt)
@@ -53,7 +54,9 @@ class Target:
         if self.fired:
             if not self._is_main:
                 raise_in(self.thread, None)
-            elif self in _fired:
+                return
+            _interrupted.discard(self.thread)
+            if self in _fired:
                 _fired.remove(self)
 
 
@@ -61,8 +64,20 @@ _fired: list[Target] = []
 """Those in the main thread whose interrupt has not arrived."""
 
 
+_interrupted: set[int] = set()
+
+
+def is_interrupted(thread: int) -> bool:
+    """Whether a call in this thread was interrupted and is not over yet: it should unwind in peace."""
+    return thread in _interrupted
+
+
 def raise_in(thread: int, error: type[BaseException] | None) -> None:
     """Have a thread raise `error` when it executes Python code next; None takes that back."""
+    if error is None:
+        _interrupted.discard(thread)
+    else:
+        _interrupted.add(thread)
     raised = ctypes.py_object(error) if error else None
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
 
@@ -83,3 +98,4 @@ def _on_alarm(*_: object) -> None:
 
 
 os.register_at_fork(after_in_child=_fired.clear)
+os.register_at_fork(after_in_child=_interrupted.clear)

@@ -80,9 +80,9 @@ def stopped() -> State[Any]:
     return states.Cancelled(message="The run was cancelled.")
 
 
-def of_crash(error: BaseException, run_id: str) -> State[Any]:
-    """The state of a run that an interrupt, an exit or a cancellation ended."""
-    if stops.was_told(run_id):
+def of_crash(error: BaseException, run_id: str, around: str | None = None) -> State[Any]:
+    """The state of a run, within the flow run `around`, that an interrupt, an exit or a cancellation ended."""
+    if stops.was_told(run_id) or (around is not None and stops.was_told(around)):
         return stopped()
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         message = "The run was cancelled by the runtime environment."

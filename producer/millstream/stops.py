@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Final
 
+from millstream import interrupts
 from millstream.interrupts import Interrupt, Target
 from millstream_shared import ids
 from millstream_shared.states import State
@@ -64,7 +65,7 @@ def tell(run_ids: Iterable[str]) -> None:
     _told.update((ids.tree_of(run_id), now) for run_id in fresh)
     for run_id in fresh:
         scope = _scopes.get(run_id)
-        if scope is not None and not scope.is_within_a_told_one():
+        if scope is not None and not scope.is_within_a_told_one() and not interrupts.is_interrupted(scope.thread):
             _logger.debug("Flow run %s is interrupted", run_id)
             scope.interrupt()
 

@@ -203,14 +203,19 @@ def said(ledger: Ledger, *texts: str, times: int = 1) -> None:
     eventually(lambda: all(len(ledger.lines(text)) >= times for text in texts), 20)
 
 
-def seconds_until_cancelled(run_id: str, patience: float = 20.0) -> float:
+def seconds_until_cancelled(run_id: str) -> float:
     """Cancel a run, wait until it and all that it has started is Cancelled, and tell how long that took."""
     begun = time.monotonic()
     cancel(run_id)
-    eventually(lambda: all(run.state_type is StateType.CANCELLED for run in family(run_id)), patience)
-    unfinished = UnfinishedRuns(sessions.current().store)
-    eventually(lambda: not any(unfinished.in_tree(run.run_id) for run in family(run_id)), patience)
+    eventually(lambda: all_is_cancelled(run_id), 20)
     return time.monotonic() - begun
+
+
+def all_is_cancelled(run_id: str) -> bool:
+    runs, unfinished = family(run_id), UnfinishedRuns(sessions.current().store)
+    assert not [(run.name, run.state_name) for run in runs if run.state_type is not StateType.CANCELLED]
+    assert not [unfinished.in_tree(run.run_id) for run in runs if unfinished.in_tree(run.run_id)]
+    return True
 
 
 def test_all_that_a_flow_run_has_started_ends_on_whichever_worker(running: Processes, ledger: Ledger) -> None:

@@ -45,7 +45,7 @@ class Executing:
         """Interrupt a run, if it goes on. Called by one thread only."""
         self._firing = True
         for thread, known in list(self._runs.items()):
-            if known == run_id and thread not in self._fired:
+            if known == run_id and not interrupts.is_interrupted(thread):
                 self._fired.add(thread)
                 interrupts.raise_in(thread, Interrupt)
         self._firing = False
