@@ -6,6 +6,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from millstream.context import tags
     from millstream.deployments import aserve, deploy, serve
+    from millstream.flow_runs import (
+        apause_flow_run,
+        aresume_flow_run,
+        asuspend_flow_run,
+        pause_flow_run,
+        resume_flow_run,
+        suspend_flow_run,
+    )
     from millstream.flows import Flow, flow
     from millstream.futures import Future, FutureList
     from millstream.run_logging import get_run_logger
@@ -20,13 +28,19 @@ __all__ = [
     "State",
     "Task",
     "allow_failure",
+    "apause_flow_run",
+    "aresume_flow_run",
     "aserve",
+    "asuspend_flow_run",
     "deploy",
     "flow",
     "get_run_logger",
     "opaque",
+    "pause_flow_run",
     "quote",
+    "resume_flow_run",
     "serve",
+    "suspend_flow_run",
     "tags",
     "task",
     "unmapped",
@@ -40,13 +54,19 @@ _SOURCES = {
     "State": "states",
     "Task": "tasks",
     "allow_failure": "utilities.annotations",
+    "apause_flow_run": "flow_runs",
+    "aresume_flow_run": "flow_runs",
     "aserve": "deployments",
+    "asuspend_flow_run": "flow_runs",
     "deploy": "deployments",
     "flow": "flows",
     "get_run_logger": "run_logging",
     "opaque": "utilities.annotations",
+    "pause_flow_run": "flow_runs",
     "quote": "utilities.annotations",
+    "resume_flow_run": "flow_runs",
     "serve": "deployments",
+    "suspend_flow_run": "flow_runs",
     "tags": "context",
     "task": "tasks",
     "unmapped": "utilities.annotations",

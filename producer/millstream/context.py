@@ -60,7 +60,8 @@ class FlowRunContext:
 
     `flow` is None where only ids travelled: in a worker that executes one of the flow's tasks. `results` says how
     results of the runs inside are treated (None: as in the run around), `subflows` what is known of the flows that it
-    calls, where it may be tried again; `call_ids` names what it starts (None where only ids travelled).
+    calls, where it may be tried again; `call_ids` names what it starts (None where only ids travelled); `pauses` counts
+    those that it came to.
     """
 
     flow: Flow[..., Any] | None
@@ -72,6 +73,7 @@ class FlowRunContext:
     results: Manner | None = None
     subflows: Subflows | None = None
     call_ids: CallIds | None = None
+    pauses: int = 0
     _tokens: tuple[Token[Any], ...] = ()
 
     @staticmethod

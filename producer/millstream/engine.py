@@ -18,6 +18,8 @@ from millstream import (
     retries,
     run_logging,
     runs,
+    sessions,
+    stops,
     streams,
 )
 from millstream.context import FlowRunContext, TaskRunContext
@@ -94,7 +96,7 @@ def _steps(
             return state
     except BaseException as crash:
         if not run.state.is_final():
-            _end(run, outcomes.of_crash(crash))
+            _end(run, outcomes.of_crash(crash, run.run_id))
         raise
 
 
@@ -174,6 +176,8 @@ def _try(
             value = yield from drivers.invoked(task, run.parameters, options.timeout_seconds)
         state = outcomes.of_value(value)
     except Exception as error:
+        if run.flow_run_id is not None and (yield from is_to_stop(run.flow_run_id, error)):
+            return outcomes.stopped()
         run_logging.task_run_failed(run, error)
         state = outcomes.of_exception(error, "Task run")
     yield from children(context)
@@ -226,6 +230,20 @@ def children(context: FlowRunContext | TaskRunContext) -> drivers.Steps[None]:
     """Wait for all that was submitted in this run: it is not over before they are."""
     while pending := context.submitted.pending():
         yield drivers.WaitFor(pending)
+
+
+def is_to_stop(flow_run_id: str, failure: Any) -> drivers.Steps[bool]:
+    """Whether a run that failed is one of a flow run that was told to stop."""
+    if stops.was_told(flow_run_id):
+        return True
+    # That what it waited for was cancelled may be heard first.
+    return isinstance(failure, errors.CancelledRun) and (yield drivers.Call(_is_cancelled, (flow_run_id,)))
+
+
+def _is_cancelled(flow_run_id: str) -> bool:
+    from millstream_shared.orders import Orders  # brings the Redis client
+
+    return bool(Orders(sessions.current().store).are_cancelled([flow_run_id]))
 
 
 # --- in this process --------------------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """The errors of millstream, as programs import them."""
 
 from millstream_shared.errors import (
+    Abort,
+    AlreadyEnded,
     BackendFull,
     CancelledRun,
     ConcurrencySlotAcquisitionError,
@@ -8,6 +10,7 @@ from millstream_shared.errors import (
     CrashedRun,
     DeploymentFileError,
     FailedRun,
+    FlowPauseTimeout,
     FlowRunWaitTimeout,
     FunctionUnavailable,
     InvalidNameError,
@@ -18,11 +21,13 @@ from millstream_shared.errors import (
     MissingContextError,
     MissingFlowError,
     MissingResult,
+    NotPausedError,
     NoWorker,
     ObjectAlreadyExists,
     ObjectNotFound,
     ParameterBindError,
     ParameterTypeError,
+    Pause,
     PausedRun,
     PayloadRefused,
     PayloadTooLarge,
@@ -50,6 +55,8 @@ from millstream_shared.errors import (
 )
 
 __all__ = [
+    "Abort",
+    "AlreadyEnded",
     "BackendFull",
     "CancelledRun",
     "ConcurrencySlotAcquisitionError",
@@ -57,6 +64,7 @@ __all__ = [
     "CrashedRun",
     "DeploymentFileError",
     "FailedRun",
+    "FlowPauseTimeout",
     "FlowRunWaitTimeout",
     "FunctionUnavailable",
     "InvalidNameError",
@@ -68,10 +76,12 @@ __all__ = [
     "MissingFlowError",
     "MissingResult",
     "NoWorker",
+    "NotPausedError",
     "ObjectAlreadyExists",
     "ObjectNotFound",
     "ParameterBindError",
     "ParameterTypeError",
+    "Pause",
     "PausedRun",
     "PayloadRefused",
     "PayloadTooLarge",

@@ -18,6 +18,8 @@ from millstream import (
     retries,
     run_logging,
     runs,
+    sessions,
+    stops,
     streams,
     terminations,
 )
@@ -39,17 +41,26 @@ if TYPE_CHECKING:
 def run_flow(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ()) -> State[Any]:
     """Execute `run` in this thread, blocking, and give its final state, which the run holds as well.
 
-    Exceptions of the function become the state. An interrupt, an exit or a cancellation is raised again, after the run
-    was put in a crashed state. Raises ServiceError when the run could not be begun.
+    Exceptions of the function become the state. A run that is told to stop is Cancelled. An interrupt, an exit or a
+    cancellation is raised again, after the run was put in a crashed state. Raises ServiceError when the run could not
+    be begun.
     """
     with terminations.raised():
-        return drivers.drive(_steps(flow, run, wait_for))
+        return stops.call(
+            run.run_id,
+            lambda: drivers.drive(_steps(flow, run, wait_for)),
+            lambda: drivers.drive(_stopped(flow, run)),
+        )
 
 
 async def run_flow_async(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ()) -> State[Any]:
     """The same in the running event loop."""
     with terminations.raised():
-        return await drivers.drive_async(_steps(flow, run, wait_for))
+        return await stops.call_async(
+            run.run_id,
+            lambda: drivers.drive_async(_steps(flow, run, wait_for)),
+            lambda: drivers.drive_async(_stopped(flow, run)),
+        )
 
 
 def stream(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any] = ()) -> Generator[Any, Any, Any]:
@@ -107,12 +118,22 @@ def _executed(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]
             try:
                 yield drivers.Sleep(seconds)
             except BaseException as crash:
-                yield from drivers.closing(crash, _end(run, outcomes.of_crash(crash)))
+                yield from drivers.closing(
+                    crash, _crashed(flow, run, _state_after(crash, run))
+                )
                 raise
     runs.enter(run, state)
+    if run.pause is not None:
+        return (yield from _suspended(flow, run, state))
     with FlowRunContext(flow, run, flow.task_runner, run.parameters):
         yield from _ended_hooks(flow, run, state)
     return (yield from _end(run, state))
+
+
+def _suspended(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
+    if (yield drivers.Call(recording.flow_run_suspended, (run, state))):
+        return state
+    return (yield from _crashed(flow, run, outcomes.stopped()))
 
 
 def _prepared(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> drivers.Steps[State[Any] | None]:
@@ -176,11 +197,17 @@ def _attempt(
             if flow.options.on_running:
                 yield from hooks.called(flow.options.on_running, flow, run, run.state)
             state = yield from _called(flow, run)
+            if not (state.is_completed() or run.pause) and (yield from engine.is_to_stop(run.run_id, state.held)):
+                state = outcomes.stopped()
+            if run.pause is not None:
+                return state
             if not isinstance(state.data, TimeLimitExceeded):
                 yield from engine.children(context)
         state = yield from _kept(flow, run, manner, state)
     except BaseException as crash:
-        yield from drivers.closing(crash, _crashed(flow, run, outcomes.of_crash(crash)))
+        yield from drivers.closing(
+            crash, _crashed(flow, run, _state_after(crash, run))
+        )
         raise
     return state
 
@@ -199,11 +226,36 @@ def _logs_prints(flow: "Flow[..., Any]") -> bool:
 
 
 def _crashed(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
-    if flow.options.on_crashed:
+    if flow.options.on_crashed or flow.options.on_cancellation:
         runs.enter(run, state)
         with FlowRunContext(flow, run, flow.task_runner, run.parameters):
-            yield from hooks.called(flow.options.on_crashed, flow, run, state)
+            yield from _ended_hooks(flow, run, state)
     return (yield from _end(run, state))
+
+
+def _state_after(crash: BaseException, run: FlowRun) -> State[Any]:
+    return outcomes.of_crash(crash, run.run_id, run.parent_flow_run_id)
+
+
+def _stopped(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
+    """What is left to do for a run that was told to stop, and does nothing more."""
+    if not run.state.is_final():
+        yield from _crashed(flow, run, outcomes.stopped())
+    yield drivers.Call(_clear_away, (run.run_id,))
+    return run.state
+
+
+def _clear_away(run_id: str) -> None:
+    from millstream import cancelling  # brings what only those need who cancel
+
+    cancelling.stop_what_came_later(sessions.current().store, run_id)
+
+
+def call_hooks(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> None:
+    """Call the hooks for the end of a run whose process was killed."""
+    runs.enter(run, state)
+    with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+        drivers.drive(_ended_hooks(flow, run, state))
 
 
 def _ended_hooks(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[None]:
@@ -232,6 +284,10 @@ def _called(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
             yield drivers.WaitFor(pending)
             value = dependencies.replace_futures(value, lambda future: future.state)
         return outcomes.of_value(value)
+    except errors.Pause as pause:
+        if run.pause is None:
+            raise
+        return pause.state
     except Exception as error:
         run_logging.flow_run_failed(run, error)
         return outcomes.of_exception(error, "Flow run")

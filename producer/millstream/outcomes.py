@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from types import GeneratorType
 from typing import Any, Final, cast
 
+from millstream import stops
 from millstream.timeouts import TimeLimitExceeded
 from millstream.utilities.annotations import quote
 from millstream_shared import states
@@ -74,8 +75,15 @@ def of_exception(error: Exception, what: str) -> State[Any]:
     return states.Failed(name=name, message=message, data=error)
 
 
-def of_crash(error: BaseException) -> State[Any]:
-    """The state of a run that an interrupt, an exit or a cancellation ended."""
+def stopped() -> State[Any]:
+    """The state of a run that was told to stop."""
+    return states.Cancelled(message="The run was cancelled.")
+
+
+def of_crash(error: BaseException, run_id: str, around: str | None = None) -> State[Any]:
+    """The state of a run, within the flow run `around`, that an interrupt, an exit or a cancellation ended."""
+    if stops.was_told(run_id) or (around is not None and stops.was_told(around)):
+        return stopped()
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         message = "The run was cancelled by the runtime environment."
     elif isinstance(error, KeyboardInterrupt):

@@ -64,6 +64,19 @@ def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
         _logger.warning(advice, flow_run.name, state.name)
 
 
+def flow_run_suspended(flow_run: Any, state: State[Any]) -> bool:
+    """Record that a queued flow run leaves its process until it is resumed; False if it is to end instead."""
+    from millstream_shared.flow_runs import FlowRuns  # brings the Redis client, which has come with the session by now
+
+    session = sessions.current()
+    log_shipping.flush()
+    session.recorder.flush()
+    owner, attempt = flow_run.lease
+    key, until = flow_run.pause["key"], flow_run.pause.get("until")
+    record = record_of_flow(flow_run, state)
+    return FlowRuns(session.store).suspend(owner, flow_run.run_id, attempt, record, key, until)
+
+
 def run_finished(run: Any, state: State[Any]) -> None:
     """Record how a task run in this process ended; returns at once."""
     session = sessions.current()
@@ -194,6 +207,7 @@ def _details(run: Any) -> dict[str, Any] | None:
         "version": run.flow_version,
         "due": run.due,
         "parameters": run.given,
+        "pause": run.pause,
     }
     return {name: value for name, value in known.items() if value is not None} or None
 

@@ -60,7 +60,9 @@ class FlowRun(_Run):
 
     `lease` is, for a queued one, who has claimed it and under which fencing token. One that `is_resumed` was executed
     before, by a process that died: calls that it made then lead to the runs that were made for them. `due` is when it
-    is to begin, in unix seconds. `given` are its parameters as JSON, if they came from outside and are few.
+    is to begin, in unix seconds. `given` are its parameters as JSON, if they came from outside and are few. `pause` is
+    what it waits for while it is paused: the pause's `key`, `until` when in unix seconds, the `schema` of its input,
+    and the `owner` who is to be told, unless it has left its process.
     """
 
     flow_name: str
@@ -72,6 +74,7 @@ class FlowRun(_Run):
     given: str | None = None
     lease: tuple[str, int] | None = None
     is_resumed: bool = False
+    pause: dict[str, Any] | None = None
 
 
 Run = TaskRun | FlowRun

@@ -1,27 +1,20 @@
 """Time limits for function calls: who takes too long is interrupted, wherever in Python code it is."""
 
-import ctypes
 import heapq
 import itertools
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
+
+from millstream.interrupts import Interrupt, Target
 
 R = TypeVar("R")
-
-_ALARM: Final = getattr(signal, "SIGRTMAX", signal.SIGALRM)
-"""Breaks a blocking call of the main thread. Where there are real-time signals, one that programs hardly ever use."""
 
 
 class TimeLimitExceeded(TimeoutError):
     """The function of a run took longer than its `timeout_seconds`."""
-
-
-class Interrupt(BaseException):
-    """Raised in the thread of a call that takes too long. No Exception, so that no `except Exception` stops it."""
 
 
 def checked(given: Any) -> float | None:
@@ -61,66 +54,12 @@ def exceeded(seconds: float) -> TimeLimitExceeded:
     return TimeLimitExceeded(f"It took longer than its time limit of {seconds:g} seconds.")
 
 
-class _Limit:
-    """One call with its deadline.
-
-    The watchdog and the call agree without a lock, as an interrupt in the middle of taking one would leave it locked:
-    the watchdog says that it is about to fire and then looks whether the call is over; the call says that it is over
-    and then looks whether the watchdog is firing.
-    """
+class _Limit(Target):
+    """One call with its deadline."""
 
     def __init__(self, seconds: float) -> None:
+        super().__init__()
         self.deadline = time.monotonic() + seconds
-        self.fired = False
-        self._thread = threading.get_ident()
-        self._is_main = threading.current_thread() is threading.main_thread() and _takes_alarms()
-        self._firing = False
-        self._over = False
-
-    def fire(self) -> None:
-        self._firing = True
-        if not self._over:
-            self.fired = True
-            if self._is_main:
-                _fired.append(self)
-                signal.pthread_kill(self._thread, _ALARM)
-            else:
-                _raise_in(self._thread, Interrupt)
-        self._firing = False
-
-    def end(self) -> None:
-        self._over = True
-        while self._firing:
-            time.sleep(0)
-        if self.fired:
-            if not self._is_main:
-                _raise_in(self._thread, None)
-            elif self in _fired:
-                _fired.remove(self)
-
-
-_fired: list[_Limit] = []
-"""Limits of the main thread whose interrupt has not arrived."""
-
-
-def _takes_alarms() -> bool:
-    """Have a signal interrupt the main thread, unless the program uses that signal for something of its own."""
-    handler = signal.getsignal(_ALARM)
-    if handler in (signal.SIG_DFL, signal.SIG_IGN):
-        signal.signal(_ALARM, _on_alarm)
-        return True
-    return handler is _on_alarm
-
-
-def _on_alarm(*_: object) -> None:
-    if _fired:
-        _fired.pop()
-        raise Interrupt
-
-
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    raised = ctypes.py_object(error) if error else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
 
 
 class _Watchdog:
@@ -160,7 +99,6 @@ _watchdog = _Watchdog()
 def _forget() -> None:
     global _watchdog
     _watchdog = _Watchdog()
-    _fired.clear()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -200,6 +200,13 @@ async def until_all(futures: "Iterable[Future[Any]]") -> None:
             await _Ended(future)
 
 
+async def until_all_or_timeout(futures: "Iterable[Future[Any]]", timeout: float) -> None:
+    """The same, for at most `timeout` seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            await until_all(futures)
+
+
 class _Ended:
     """Makes the steps of `ended` awaitable by themselves."""
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from millstream import pauses, stops
 from millstream.futures import Future
 from millstream.slots import Slots
-from millstream_shared import connections, errors, keys, records
+from millstream_shared import connections, errors, keys, orders, records
 from millstream_shared.states import Crashed, State
 from millstream_shared.store import Store
 
@@ -25,7 +26,8 @@ class Watcher:
 
     Settling a run puts its id into the inbox of the process that submitted it; that wakes this thread. The record is
     the truth: when the inbox has been silent for a second, and then every five, the thread looks at all outstanding
-    runs, so a lost notification costs time only. Notes on slots of concurrency limits come by the same way.
+    runs, so a lost notification costs time only. Notes on slots of concurrency limits come by the same way, and
+    orders for the flow runs that the process executes by another list.
     """
 
     def __init__(self, store: Store, owner: str, every_second: Callable[[], None], slots: Slots) -> None:
@@ -86,7 +88,9 @@ class Watcher:
                 time.sleep(pause)
 
     def _turn(self) -> None:
-        ended = self._store.next_finished(self._owner, _WAIT)
+        told, ended = self._store.next_news(self._owner, _WAIT)
+        if told:
+            self._obey(told)
         if ended:
             if self._slots.is_waiting:
                 self._slots.hear(ended)
@@ -99,6 +103,7 @@ class Watcher:
             if not self._store.renew_lease(self._owner):
                 _logger.warning("This process was silent for so long that its flow runs were given up as crashed.")
                 self._store.take_lease(self._owner)
+            self._look_for_stops()
         if ended:
             self._between_looks = _WAIT
             self._look_at = now + _WAIT
@@ -107,6 +112,16 @@ class Watcher:
             self._between_looks = min(self._between_looks * 1.5, _LONGEST_BETWEEN_LOOKS)
             self._look()
             self._every_second()
+
+    def _obey(self, given: list[bytes]) -> None:
+        for run_id in orders.resumed(given):
+            pauses.wake(run_id)
+        stops.tell(orders.stopped(given))
+
+    def _look_for_stops(self) -> None:
+        """The order may have been lost."""
+        if here := stops.executed_here():
+            stops.tell(orders.Orders(self._store).are_cancelled(here))
 
     def _deliver(self, found: dict[str, bytes]) -> None:
         for run_id, stored in found.items():

@@ -19,6 +19,8 @@
     |  |- ObjectAlreadyExists         there is something of that name
     |  |  `- WorkerNameTaken          there is a worker of that name
     |  |- StillRunning                a run that has not ended is to be executed again
+    |  |- AlreadyEnded                a run that has ended is to be stopped
+    |  |- NotPausedError              a run that is not paused is to be resumed
     |  |- ConcurrencySlotAcquisitionError   slots of a concurrency limit cannot be had
     |  |- UnpicklableArgument         (TypeError) an argument cannot be sent to a worker
     |  |- SerializationError          (TypeError) a value that its serializer cannot write or read
@@ -28,6 +30,7 @@
     |  |- CrashedRun                  what executed it went away
     |  |- CancelledRun                somebody cancelled it
     |  |- PausedRun                   it is paused, so there is no result yet
+    |  |- FlowPauseTimeout            it was paused, and not resumed in time
     |  |- UnfinishedRun               it is not in a final state
     |  |- FlowRunWaitTimeout          it has not ended in the time that somebody waited
     |  |- MissingResult               it completed, but its result was not kept
@@ -46,8 +49,8 @@
        |- NoWorker                    nobody serves the queue
        `- LeaseLost                   another worker was given this run
 
-All of them survive pickling with their fields, because they cross processes. Beside the tree stands TerminationSignal,
-which is no Exception, so that no `except Exception` of a program's stops it.
+All of them survive pickling with their fields, because they cross processes. Beside the tree stand Abort, Pause and
+TerminationSignal, which are no Exceptions, so that no `except Exception` of a program's stops them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,6 +80,18 @@ class TerminationSignal(BaseException):
 
     def __str__(self) -> str:
         return f"the process was told to end by signal {self.signal}"
+
+
+class Abort(BaseException):
+    """The run is not to go on. Raised by programs; the run ends as Crashed."""
+
+
+class Pause(BaseException):
+    """The flow leaves its process until it is resumed. `state` is the one that it is in meanwhile."""
+
+    def __init__(self, message: str = "", state: Any = None) -> None:
+        self.state = state
+        super().__init__(message)
 
 
 # --- the program has to change ----------------------------------------------------------------------------------------
@@ -180,6 +195,14 @@ class WorkerNameTaken(ObjectAlreadyExists):
         )
 
 
+class AlreadyEnded(UsageError):
+    """A run that has ended is to be stopped."""
+
+
+class NotPausedError(UsageError):
+    """A run that is not paused is to be resumed."""
+
+
 class ConcurrencySlotAcquisitionError(UsageError):
     """Slots of concurrency limits cannot be had, however long one waits, or were lost. `names` are the limits."""
 
@@ -235,6 +258,10 @@ class CancelledRun(RunError):
 
 class PausedRun(RunError):
     """The run is paused and has no result yet."""
+
+
+class FlowPauseTimeout(RunError):
+    """The flow run was paused, and nobody resumed it in time."""
 
 
 class UnfinishedRun(RunError):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from millstream_shared import errors, ids, keys, records, rq_queue
+from millstream_shared import errors, ids, keys, orders, records, rq_queue
 from millstream_shared.kept import Kept
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
@@ -70,6 +70,51 @@ class FlowRuns:
                 self._store.command("ZREM", name, *gone)
             yield from (records.decode(run_id, stored[run_id]) for run_id in run_ids if run_id in stored)
             at, size = at + size - len(gone), _PAGE
+
+    # -- being stopped
+
+    def cancel(self, found: Sequence[Record]) -> list[str]:
+        """Say of these, which some process executes, that they are to end, and tell it so; the outermost ones first.
+
+        Gives the ids of those whose record is another one now.
+        """
+        args: list[str | bytes] = []
+        for run in found:
+            after = replace(run, state_type=StateType.CANCELLING, state_name="Cancelling", message=None)
+            args += (run.run_id, run.encode(), after.encode())
+        if not args:
+            return []
+        return [name.decode() for name in self._store.script("cancel", self._store.settings.retention_seconds, *args)]
+
+    # -- pauses
+
+    def suspend(self, owner: str, run_id: str, attempt: int, record: bytes, key: str, until: float | None) -> bool:
+        """Let a run leave its process, as this record says, until it is resumed; False if it is to end instead.
+
+        After `until`, in seconds since the epoch, it is executed again all the same.
+        """
+        ends = "" if until is None else round(until * 1000)
+        retention = self._store.settings.retention_seconds
+        return bool(self._store.script("suspend", owner, run_id, attempt, record, retention, key, ends))
+
+    def unpause(self, found: Record, after: Record, key: str, given: str, owner: str) -> bool:
+        """Have a paused run go on with what it is `given`, JSON; False if its record is another one now.
+
+        `owner` is the process that waits for that; one that left its process is queued anew.
+        """
+        order = orders.to_resume(found.run_id)
+        records_of_it = (found.encode(), after.encode())
+        retention = self._store.settings.retention_seconds
+        return bool(self._store.script("unpause", found.run_id, *records_of_it, retention, key, given, owner, order))
+
+    def input(self, run_id: str, key: str) -> tuple[str | None, float | None]:
+        """What a run was given at a pause, JSON, or None; and until when that lasts, if it had left its process."""
+        given, until = self._store.command("HMGET", keys.inputs(run_id), f"input {key}", f"until {key}")
+        return given and given.decode(), until and float(until) / 1000
+
+    def forget_input(self, run_id: str, key: str) -> None:
+        """Take back what a run was given at a pause."""
+        self._store.command("HDEL", keys.inputs(run_id), f"input {key}")
 
     # -- going on
 

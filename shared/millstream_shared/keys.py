@@ -19,6 +19,7 @@ SCHEDULER = "ms:scheduler"
 PAUSED = "ms:paused"
 WORKERS = "rq:workers"
 SUSPENDED = "rq:suspended"
+CANCELLED = "ms:cancelled"
 
 
 def job(run_id: str) -> str:
@@ -81,6 +82,11 @@ def inbox(owner: str) -> str:
     return f"ms:inbox:{owner}"
 
 
+def orders(owner: str) -> str:
+    """What a process is told to do at once."""
+    return f"ms:orders:{owner}"
+
+
 def bell(queue_name: str) -> str:
     """Wakes one idle worker of a queue."""
     return f"ms:bell:{queue_name}"
@@ -104,6 +110,11 @@ def parameters(flow_run_id: str) -> str:
 def subflows(run_id: str) -> str:
     """The flow runs that were begun within the flow run in the tree of `run_id`."""
     return f"ms:subflows:{tree_of(run_id)}"
+
+
+def inputs(flow_run_id: str) -> str:
+    """What a flow run was given when it was resumed, by the key of each pause."""
+    return f"ms:inputs:{flow_run_id}"
 
 
 FLOW_RUNS = "ms:flow-runs"

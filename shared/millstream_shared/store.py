@@ -315,16 +315,32 @@ class Store(Link):
         The one call that is not made again in an outage: it raises what redis raised, or BackendFull, for the caller's
         own pace.
         """
+        popped = self._pop(timeout, keys.inbox(inbox))
+        return self._told(popped[1]) if popped else {}
+
+    def _pop(self, timeout: float, *places: str) -> Any:
         try:
-            popped: Any = self.client.blmpop(timeout, 1, keys.inbox(inbox), direction="LEFT", count=1000)
+            return self.client.blmpop(timeout, len(places), *places, direction="LEFT", count=1000)
         except Exception as refused:
             raise connections.name_refusal(refused, self.url) or refused from None
-        if not popped:
-            return {}
-        told = {entry[:32].decode(): entry[32:] for entry in popped[1]}
+
+    def _told(self, entries: Sequence[bytes]) -> dict[str, bytes]:
+        told = {entry[:32].decode(): entry[32:] for entry in entries}
         if large := [run_id for run_id, record in told.items() if not record]:
             told |= self.records(large)
         return {run_id: record for run_id, record in told.items() if record}
+
+    def next_news(self, owner: str, timeout: float) -> tuple[list[bytes], dict[str, bytes]]:
+        """What a process is told next: orders (`orders.py`), or, if there are none, what `next_finished` gives.
+
+        Waits up to `timeout` seconds. It is not made again in an outage either.
+        """
+        # Of the two lists the server looks at the first one first.
+        places = (keys.orders(owner), keys.inbox(owner))
+        popped = self._pop(timeout, *places)
+        if not popped:
+            return [], {}
+        return (popped[1], {}) if popped[0] == places[0].encode() else ([], self._told(popped[1]))
 
     def arm_bell(self, connection: Any, queues: Sequence[str], patience: float) -> None:
         """On a connection of `connection()`, begin to wait for the bell of one of the queues."""

@@ -9,10 +9,11 @@ from dataclasses import astuple
 from functools import partial
 from typing import Any, cast
 
-from millstream import futures, log_shipping, sessions
+from millstream import futures, log_shipping, sessions, stops
 from millstream.runs import TaskRun
 from millstream_shared.claims import Postponed
 from millstream_worker import channels, processes
+from millstream_worker.executing import Executing
 from millstream_worker.execution import Assignment, Executor
 from millstream_worker.lines import LinesMail
 from millstream_worker.loops import Loops
@@ -53,7 +54,8 @@ class Child:
         self._executor = Executor(worker, self)
         self._slots: Slots[Assignment] = Slots(threads, self._execute, partial(channel.send, channels.LENT))
         self._loops = Loops()
-        self._coroutines: set[str] = set()
+        self._executing = Executing()
+        self._coroutines: dict[str, asyncio.Task[None] | None] = {}
         futures.set_blocking_hook(self._slots.lend)
 
     def serve(self) -> None:
@@ -64,6 +66,8 @@ class Child:
             elif kind == channels.GIVE_BACK:
                 returned = [assignment.run_id for assignment in self._slots.take_back()]
                 self._channel.send(channels.RETURNED, returned)
+            elif kind == channels.STOP:
+                self._stop(content)
             elif kind == channels.TAKEN:
                 self._mail.was_taken()
         # The worker has let go of this process: nobody would hear how a run that still goes on has ended.
@@ -71,10 +75,11 @@ class Child:
 
     def _begin(self, content: list[list[Any]]) -> None:
         sync: list[Assignment] = []
+        stops.forget(fields[0] for fields in content)
         for fields in content:
             assignment = Assignment(*fields)
             if assignment.is_async:
-                self._coroutines.add(assignment.run_id)
+                self._coroutines[assignment.run_id] = None
                 self._loops.start(self._executor.depth_of(assignment), partial(self._execute_async, assignment))
             else:
                 sync.append(assignment)
@@ -82,11 +87,17 @@ class Child:
             self._slots.add(sync)
 
     def _execute(self, assignment: Assignment) -> None:
-        self._send(self._executor.execute(assignment), more_to_come=self._slots.has_waiting_work)
+        executor = self._executor
+        outcome = self._executing.call(assignment.run_id, assignment, executor.execute, executor.stopped)
+        self._send(outcome, more_to_come=self._slots.has_waiting_work)
 
     async def _execute_async(self, assignment: Assignment) -> None:
-        outcome = await self._executor.execute_async(assignment)
-        self._coroutines.discard(assignment.run_id)
+        self._coroutines[assignment.run_id] = asyncio.current_task()
+        try:
+            outcome = await self._executor.execute_async(assignment)
+        except asyncio.CancelledError:
+            outcome = self._executor.stopped(assignment)
+        self._coroutines.pop(assignment.run_id, None)
         if isinstance(outcome, Postponed) or not 0 < len(self._coroutines) <= _FEW:
             self._send(outcome, more_to_come=bool(self._coroutines))
             return
@@ -94,6 +105,26 @@ class Child:
         # together, and at its end.
         self._outbox.keep(outcome)
         asyncio.get_running_loop().call_soon(self._outbox.flush)
+
+    def _stop(self, run_ids: list[str]) -> None:
+        """End these as Cancelled: they are not begun, or interrupted. One that does not end is the worker's affair."""
+        unbegun = self._slots.take_back(lambda assignment: assignment.run_id in run_ids)
+        self._channel.send(channels.RETURNED, [assignment.run_id for assignment in unbegun])
+        for run_id in run_ids:
+            stops.note(run_id)
+            if run_id in self._coroutines:
+                self._loops.call_soon(partial(self._cancel, run_id))
+            else:
+                self._executing.stop(run_id)
+
+    def _cancel(self, run_id: str) -> None:
+        """Called on each loop."""
+        here = asyncio.get_running_loop()
+        task = self._coroutines.get(run_id)
+        if task is not None and task.get_loop() is here:
+            task.cancel()
+        elif task is None and run_id in self._coroutines:
+            here.call_soon(self._cancel, run_id)  # it begins within this turn of its loop
 
     def expect_end(self, run: TaskRun, seconds: float, retry_after: float | None) -> None:
         """Have the worker kill this process if the run outlasts its time limit and the grace that follows."""

@@ -17,13 +17,15 @@ from millstream_worker import channels
 class Limit:
     """The time limit of a run that is executed: it is not waited for beyond `deadline`, by the monotonic clock.
 
-    `tries` are those before this one; after `retry_after` seconds there is to be another (None: no more).
+    `tries` are those before this one; after `retry_after` seconds there is to be another (None: no more). With
+    `is_stop` it is that of a run which was told to stop.
     """
 
     deadline: float
     seconds: float
-    tries: int
-    retry_after: float | None
+    tries: int = 0
+    retry_after: float | None = None
+    is_stop: bool = False
 
 
 class ChildProcess:
@@ -85,6 +87,12 @@ class ChildProcess:
         if claim is not None and not claim.is_async:
             self.sync_claims -= 1
         return claim
+
+    def stop(self, run_ids: list[str], grace_seconds: float) -> None:
+        """Tell it to stop these, for which it has so long."""
+        limit = Limit(time.monotonic() + grace_seconds, 0.0, is_stop=True)
+        self.limits |= dict.fromkeys(run_ids, limit)
+        self.channel.send(channels.STOP, run_ids)
 
     def ask_back(self) -> None:
         """Ask it to return what it has not begun."""

@@ -143,6 +143,18 @@ class Crew:
             child.assign(claims[at : at + share])
             at += share
 
+    def stop(self, run_ids: Sequence[str]) -> None:
+        """Have those of these runs stop that it has; told once, they have `grace_seconds` for it."""
+        for child in self._children:
+            mine = [
+                run_id
+                for run_id in run_ids
+                if run_id in child.claims and not (run_id in child.limits and child.limits[run_id].is_stop)
+            ]
+            if mine:
+                child.stop(mine, self.grace_seconds)
+                self.next_deadline = min(self.next_deadline, time.monotonic() + self.grace_seconds)
+
     def ask_back(self) -> None:
         """Ask all children to return what they have not begun."""
         for child in self._children:
@@ -240,7 +252,8 @@ class Crew:
                 news.failed += [Postponed(*fields) for fields in content if child.drop(fields[0])]
             elif kind == channels.LIMITED:
                 run_id, seconds, tries, retry_after = content
-                if run_id in child.claims:
+                known = child.limits.get(run_id)
+                if run_id in child.claims and not (known and known.is_stop):
                     deadline = time.monotonic() + seconds + self.grace_seconds
                     child.limits[run_id] = Limit(deadline, seconds, tries, retry_after)
                     self.next_deadline = min(self.next_deadline, deadline)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from millstream import recording, timeouts
 from millstream_shared import errors, limits, records
 from millstream_shared.claims import Claim, Orphan, Postponed
+from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from millstream_worker.children import Limit
 from millstream_worker.outcomes import Outcome
@@ -35,18 +36,35 @@ def timed_out(claim: Claim, limit: Limit, worker: str) -> Outcome | Postponed:
     return claim.run_id, claim.attempt, after.encode()
 
 
-def crashed(orphan: Orphan, worker: str, cause: str) -> Outcome:
-    """The outcome that says: Crashed, because of `cause`."""
+def cancelled(run_id: str, attempt: int, payload: bytes, worker: str) -> Outcome:
+    """The outcome of a run that was told to stop, from its payload."""
+    queued = recording.record_of_queued(run_id, payload)
+    return run_id, attempt, _cancelled(replace(queued, attempt=attempt, worker=worker)).encode()
+
+
+def _cancelled(before: Record) -> Record:
+    return replace(
+        before,
+        state_type=StateType.CANCELLED,
+        state_name="Cancelled",
+        message="The run was cancelled.",
+        ended=time.time(),
+    )
+
+
+def lost(orphan: Orphan, worker: str, cause: str) -> Outcome:
+    """The outcome that says: Crashed, because of `cause`; of a flow run that was to stop: Cancelled."""
     failure = errors.CrashedRun(f"The process that executed the run was lost: {cause}.")
     before = (
         records.decode(orphan.run_id, orphan.content)
         if orphan.is_flow
         else recording.record_of_queued(orphan.run_id, orphan.content)
     )
+    before = replace(before, attempt=orphan.attempt, worker=worker)
+    if before.state_type is StateType.CANCELLING:
+        return orphan.run_id, orphan.attempt, _cancelled(before).encode()
     after = replace(
         before,
-        attempt=orphan.attempt,
-        worker=worker,
         state_type=StateType.CRASHED,
         state_name="Crashed",
         message=str(failure),

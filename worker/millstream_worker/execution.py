@@ -8,7 +8,18 @@ from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Final
 
-from millstream import arguments, context, engine, printing, recording, run_logging, sessions, surroundings
+from millstream import (
+    arguments,
+    context,
+    engine,
+    outcomes,
+    printing,
+    recording,
+    run_logging,
+    sessions,
+    stops,
+    surroundings,
+)
 from millstream.context import FlowRunContext
 from millstream.runners import nesting
 from millstream.runners.queue import QueueTaskRunner
@@ -20,7 +31,7 @@ from millstream_shared.claims import Postponed
 from millstream_shared.envelopes import Envelope, Header
 from millstream_shared.settings import get_settings
 from millstream_shared.states import Crashed, Failed, State, StateType
-from millstream_worker import loading
+from millstream_worker import endings, loading
 from millstream_worker.outcomes import Outcome
 
 _KEPT_BATCHES = 1000
@@ -94,6 +105,10 @@ class Executor:
         # What is large takes a while to write, which is not for this thread, as all other runs of the loop are in it.
         data = (await asyncio.to_thread(data.placed)) if data.is_large else data
         return self._outcome(assignment, task_run, data)
+
+    def stopped(self, assignment: Assignment) -> Outcome:
+        """The outcome of a run that was told to stop, and stopped where its outcome could not be recorded."""
+        return endings.cancelled(assignment.run_id, assignment.attempt, assignment.payload, self._worker)
 
     def _run(self, envelope: Envelope, batch: Batch, task_run: TaskRun) -> State[Any]:
         wait_for = _read_arguments(envelope, task_run)
@@ -193,8 +208,14 @@ def _stopped_by(task_run: TaskRun, failure: BaseException) -> State[Any]:
     """The state of a run whose task was not called, or was left by something that is not an Exception."""
     if task_run.state.is_final():
         return task_run.state
-    message = f"{type(failure).__name__}: {failure}"
-    refused = isinstance(failure, errors.PayloadRefused) or not isinstance(failure, Exception)
-    state: State[Any] = (Crashed if refused else Failed)(message=message, data=failure)
+    state = _state_of_stopped(task_run, failure)
     run_logging.task_run_ended(task_run, state)
     return state
+
+
+def _state_of_stopped(task_run: TaskRun, failure: BaseException) -> State[Any]:
+    if not isinstance(failure, Exception) and stops.was_told(task_run.run_id):
+        return outcomes.stopped()
+    message = f"{type(failure).__name__}: {failure}"
+    refused = isinstance(failure, errors.PayloadRefused) or not isinstance(failure, Exception)
+    return (Crashed if refused else Failed)(message=message, data=failure)

@@ -11,7 +11,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import cast
 
-from millstream import sessions, waiting
+from millstream import sessions, stops, waiting
 from millstream_shared import errors
 from millstream_shared.claims import Claim
 from millstream_worker import channels, flow_execution, processes
@@ -21,11 +21,7 @@ _STATUS_OF_AN_ORPHAN = 3
 
 def main(end: socket.socket, claim: Claim, owner: str) -> None:
     """Execute the run that `owner` has claimed, and record how it ended; `end` leads to the worker."""
-    processes.die_with_parent(os.getppid())
-    # Ctrl-C is for the worker, which decides what becomes of its runs.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
+    _get_ready()
     channel = channels.ChildEnd(end)
     threading.Thread(target=_leave_with, args=(channel,), name="millstream-channel", daemon=True).start()
     lending = _Lending(channel)
@@ -43,10 +39,30 @@ def main(end: socket.socket, claim: Claim, owner: str) -> None:
     channel.send(channels.DONE, claim.run_id)
 
 
+def call_hooks(owner: str, claim: Claim, record: bytes) -> None:
+    """Call the hooks for the end of a run, which this record tells of, in place of its process that was killed."""
+    _get_ready()
+    try:
+        flow_execution.call_hooks(claim, owner, record)
+    except Exception as failure:
+        logging.getLogger("millstream.flow_runs").warning("The hooks of a flow cannot be called: %r", failure)
+    finally:
+        sessions.close_current()
+
+
+def _get_ready() -> None:
+    processes.die_with_parent(os.getppid())
+    # Ctrl-C is for the worker, which decides what becomes of its runs.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
+
+
 def _leave_with(channel: channels.ChildEnd) -> None:
-    """End this process when the worker has gone: others have the run by then."""
-    for _ in channel.messages():
-        pass
+    """Stop the run when the worker says so. End this process when that has gone: others have the run by then."""
+    for kind, content in channel.messages():
+        if kind == channels.STOP:
+            stops.tell(content)
     os._exit(_STATUS_OF_AN_ORPHAN)
 
 

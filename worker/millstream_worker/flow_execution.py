@@ -7,7 +7,7 @@ from typing import Any
 from millstream import arguments, flow_engine, log_shipping, printing, recording, runs, sessions
 from millstream.flows import Flow
 from millstream.runs import FlowRun
-from millstream_shared import envelopes, errors, states
+from millstream_shared import envelopes, errors, records, states
 from millstream_shared.claims import Claim
 from millstream_shared.envelopes import Envelope
 from millstream_shared.flow_headers import FlowHeader
@@ -33,6 +33,20 @@ def execute(claim: Claim, owner: str) -> State[Any]:
         if flow.isasync:
             return asyncio.run(flow_engine.run_flow_async(flow, run, wait_for))
         return flow_engine.run_flow(flow, run, wait_for)
+
+
+def call_hooks(claim: Claim, owner: str, record: bytes) -> None:
+    """Call the hooks for how the run of `claim` has ended, which its process did not live to do.
+
+    Raises what reading its payload or loading its flow raises.
+    """
+    run = FlowRun(claim.run_id, "unreadable", flow_name="unreadable", lease=(owner, claim.attempt))
+    header, envelope = _opened(claim, run)
+    flow = loading.load_flow(header)
+    if flow.options.on_cancellation or flow.options.on_crashed:
+        _read_parameters(flow, header, envelope, run)
+        flow_engine.call_hooks(flow, run, records.decode(claim.run_id, record).state)
+        log_shipping.flush()
 
 
 def _opened(claim: Claim, run: FlowRun) -> tuple[FlowHeader, Envelope]:

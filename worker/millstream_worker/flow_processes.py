@@ -5,8 +5,10 @@ that a run begins within milliseconds and shares the memory of what all need.
 """
 
 import functools
+import math
 import selectors
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,7 +23,7 @@ _PRELOADED: Final = ["millstream_worker.flow_nursery"]
 class FlowNews:
     """What one look at a process brought: its run has ended, or was lost with it, by some cause."""
 
-    lost: list[str] = field(default_factory=list[str])
+    lost: list[Claim] = field(default_factory=list[Claim])
     causes: list[str] = field(default_factory=list[str])
 
 
@@ -33,6 +35,8 @@ class FlowProcess:
         self.claim = claim
         self.channel = channels.ParentEnd(ours)
         self.is_waiting = self.has_ended = False
+        self.deadline = math.inf
+        """When it is to be killed, by the monotonic clock, as it was told to stop."""
         self._process = context.Process(target=_main, args=(theirs, claim, owner), name=claim.run_id)
         self._process.start()
         theirs.close()
@@ -61,6 +65,11 @@ class FlowProcess:
             return "it closed its channel"
         return f"it exited with status {code}" if code >= 0 else f"it was ended by signal {-code}"
 
+    def stop(self, grace_seconds: float) -> None:
+        """Tell it to stop its run, for which it has so long."""
+        self.deadline = time.monotonic() + grace_seconds
+        self.channel.send(channels.STOP, [self.claim.run_id])
+
     def kill(self) -> None:
         """End it now; returns when it is gone."""
         self._process.kill()
@@ -71,6 +80,12 @@ def _main(end: socket.socket, claim: Claim, owner: str) -> None:
     from millstream_worker import flow_child  # not for the worker itself: it executes nothing
 
     flow_child.main(end, claim, owner)
+
+
+def _call_hooks(owner: str, claim: Claim, record: bytes) -> None:
+    from millstream_worker import flow_child  # as above
+
+    flow_child.call_hooks(owner, claim, record)
 
 
 @functools.cache
@@ -88,6 +103,8 @@ class FlowProcesses:
 
     def __init__(self, most: int, selector: selectors.BaseSelector) -> None:
         self.most = most
+        self.grace_seconds = 5.0
+        """How long a run may take to stop."""
         self._selector = selector
         self._processes: dict[str, FlowProcess] = {}
 
@@ -127,9 +144,35 @@ class FlowProcesses:
         self._drop(process)
         cause = process.cause_of_death()
         if not process.has_ended:
-            news.lost.append(process.claim.run_id)
+            news.lost.append(process.claim)
             news.causes.append(cause)
         return news
+
+    def call_hooks(self, claim: Claim, owner: str, record: bytes) -> None:
+        """Have a process call the hooks of a flow whose run has ended, as its record says, with its own process."""
+        # One that does not end does not keep the worker from it.
+        process = _context().Process(target=_call_hooks, args=(owner, claim, record), daemon=True)
+        process.start()
+
+    def stop(self, run_ids: Sequence[str]) -> None:
+        """Have those of these runs stop that are executed here; told once, they have `grace_seconds` for it."""
+        for run_id in run_ids:
+            process = self._processes.get(run_id)
+            if process is not None and process.deadline == math.inf:
+                process.stop(self.grace_seconds)
+
+    @property
+    def next_deadline(self) -> float:
+        """When to call `kill_overdue`, by the monotonic clock."""
+        return min((process.deadline for process in self._processes.values()), default=math.inf)
+
+    def kill_overdue(self) -> None:
+        """End the processes of runs that were told to stop and did not; what that means is heard from them."""
+        now = time.monotonic()
+        for process in self._processes.values():
+            if process.deadline <= now:
+                process.deadline = math.inf
+                process.kill()
 
     def kill(self) -> None:
         """End all of them at once, and forget what they did."""

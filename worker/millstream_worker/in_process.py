@@ -12,9 +12,9 @@ from collections import deque
 from contextlib import nullcontext
 from functools import partial
 
-from millstream import futures, log_shipping
+from millstream import futures, log_shipping, stops
 from millstream.runs import TaskRun
-from millstream_shared import ids, keys
+from millstream_shared import ids, keys, orders
 from millstream_shared.claims import Claim, Postponed
 from millstream_shared.store import Store
 from millstream_worker import endings, flow_execution
@@ -204,7 +204,11 @@ class InProcessWorker:
         while not self._closed:
             with self._lock:
                 bells = [keys.bell(name) for queue in self._queues for name in (queue, keys.flow_queue(queue))]
-            self._store.command("BLPOP", keys.inbox(self._owner), *bells, _BELL_SECONDS)
+            own = (keys.orders(self._owner), keys.inbox(self._owner))
+            found = self._store.command("BLPOP", *own, *bells, _BELL_SECONDS)
+            if found and found[0] == own[0].encode():
+                # Flow runs stop; a task run goes on, as a thread cannot be killed.
+                stops.tell(orders.stopped([found[1]]))
             self._may_have_work.set()
 
     def _wake_listener(self) -> None:

@@ -21,6 +21,12 @@ class Loops:
         """Execute the coroutine that `make` gives, on the loop for `depth`."""
         self._loop(depth).call_soon_threadsafe(_spawn, make)
 
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call this on each loop."""
+        with self._lock:
+            for loop in self._loops.values():
+                loop.call_soon_threadsafe(function)
+
     def close(self) -> None:
         """Cancel what runs, and let the threads end."""
         with self._lock:

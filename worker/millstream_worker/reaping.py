@@ -6,6 +6,7 @@ from millstream import withdrawals
 from millstream_shared.claims import Orphan
 from millstream_shared.store import Store
 from millstream_worker import endings, worker_logging
+from millstream_worker.outcomes import Outcome
 
 
 def take_over_from_the_dead(store: Store, worker: str) -> bool:
@@ -29,11 +30,13 @@ def take_over_from_the_dead(store: Store, worker: str) -> bool:
     return found
 
 
-def settle_orphans(store: Store, worker: str, orphans: Sequence[Orphan], cause: str) -> None:
+def settle_orphans(store: Store, worker: str, orphans: Sequence[Orphan], cause: str) -> list[Outcome]:
     """End those that may not go round again: runs under which process after process died, and flow runs."""
     if not orphans:
-        return
-    store.settle(worker, [endings.crashed(orphan, worker, cause) for orphan in orphans])
+        return []
+    outcomes = [endings.lost(orphan, worker, cause) for orphan in orphans]
+    store.settle(worker, outcomes)
     for orphan in orphans:
         if not orphan.is_flow:
             worker_logging.error("a run crashed for good", run=orphan.run_id, cause=cause)
+    return outcomes

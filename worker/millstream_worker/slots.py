@@ -49,11 +49,13 @@ class Slots(Generic[W]):
         if more and not self._ticking.is_set():
             self._ticking.set()
 
-    def take_back(self) -> list[W]:
-        """All that has not been begun; it will not be."""
+    def take_back(self, chosen: Callable[[W], bool] | None = None) -> list[W]:
+        """All that has not been begun, or what is chosen of it; it will not be."""
         with self._lock:
-            pieces = list(self._pieces)
+            pieces = [piece for piece in self._pieces if chosen is None or chosen(piece)]
+            left = [] if chosen is None else [piece for piece in self._pieces if not chosen(piece)]
             self._pieces.clear()
+            self._pieces.extend(left)
             return pieces
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from importlib import metadata
 from types import FrameType
 
 from millstream_shared import connections, errors, ids, keys
-from millstream_shared.claims import Postponed
+from millstream_shared.claims import Claim, Postponed
 from millstream_shared.logs import Batch, Logs
 from millstream_shared.store import Store
 from millstream_shared.worker_names import Names
@@ -28,9 +28,11 @@ from millstream_worker.paces import Pace
 from millstream_worker.pulses import Pulse
 from millstream_worker.rq_worker import RegisteredWorker
 from millstream_worker.schedules import Schedules
+from millstream_worker.stopping import Stops
 from millstream_worker.sweeping import Sweeper
 
 _BELL_SECONDS = 1.0
+_ORDERS_SECONDS = 60.0
 _ASYNC_ONLY_SECONDS = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
@@ -76,7 +78,9 @@ class Worker:
         self._crew = crew
         crew.grace_seconds = store.settings.timeout_grace_seconds
         self._flows = FlowProcesses(options.flows, crew.selector)
+        self._flows.grace_seconds = store.settings.timeout_grace_seconds
         self._bell = Bell(store, _BELL_SECONDS)
+        self._stops = Stops(store, _ORDERS_SECONDS)
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
         self._names = Names(store)
@@ -88,7 +92,7 @@ class Worker:
         self._is_suspended = self._is_unheard = False
         self._may_warm = options.is_daemon and options.flows > 0
         self._stopping_since: float | None = None
-        self._claim_at = self._duties_at = self._listen_at = 0.0
+        self._claim_at = self._duties_at = self._listen_at = self._orders_at = 0.0
         self._due_at = math.inf
         self._outages = 0
 
@@ -114,6 +118,7 @@ class Worker:
     def _register(self) -> None:
         self._store.ping()
         self._store.take_lease(self._name)
+        self._stops.look()
         if self._options.name:
             self._names.take(self._options.name, self._name)
         crew, queues = self._crew, self._queues(with_flows=self._options.flows > 0)
@@ -143,6 +148,7 @@ class Worker:
     def _turn(self) -> None:
         self._claim()
         self._listen_for_work()
+        self._listen_for_orders()
         self._crew.watch_for_writing()
         for key, events in self._selector.select(self._patience()):
             if isinstance(key.data, ChildProcess):
@@ -156,6 +162,10 @@ class Worker:
             self._settle(self._crew.kill_overdue())
         if now >= self._crew.next_tending:
             self._settle(self._crew.tend())
+        if now >= self._flows.next_deadline:
+            self._flows.kill_overdue()
+        if self._stops:
+            self._stops.clear_away(self._in_flight)
         if now >= self._due_at:
             # Runs that were postponed are due: a claim takes them.
             self._due_at, self._may_have_work = math.inf, True
@@ -170,6 +180,7 @@ class Worker:
         """How long there is nothing to do but listen."""
         now = time.monotonic()
         until = min(self._duties_at, self._due_at, self._crew.next_deadline, self._crew.next_tending)
+        until = min(until, self._flows.next_deadline)
         if self._schedules and self._stopping_since is None and self._crew.is_ready:
             until = min(until, self._schedules.due_at)
         if self._crew.has_surplus:
@@ -208,8 +219,10 @@ class Worker:
             self._flows.kill()
         try:
             self._bell.reset()
+            self._stops.reset()
             self._store.give_up_soon()
             self._store.release(self._name, unfinished)
+            self._stops.clear_away(())
             if self._schedules:
                 self._schedules.end()
             if self._rq:
@@ -262,6 +275,8 @@ class Worker:
         if refused:
             self._store.settle(self._name, [endings.aborted(claim, self._name) for claim in refused])
             claims = [claim for claim in claims if not claim.refused_by]
+        if self._stops:
+            claims = self._stop_unbegun(claims)
         if taken_flows:
             self._flows.begin([claim for claim in claims if claim.is_flow], self._name)
             claims = [claim for claim in claims if not claim.is_flow]
@@ -271,6 +286,18 @@ class Worker:
                 [claim for claim in claims if claim.crashes < last_chance],
                 [claim for claim in claims if claim.crashes >= last_chance],
             )
+
+    def _stop_unbegun(self, claims: list[Claim]) -> list[Claim]:
+        """End those that are to stop, and give the others."""
+        if not self._stops.among(claim.run_id for claim in claims):
+            return claims
+        self._stops.look()  # One that was cancelled may have been resumed.
+        stopped = set(self._stops.among(claim.run_id for claim in claims))
+        ended = [claim for claim in claims if claim.run_id in stopped]
+        self._store.settle(
+            self._name, [endings.cancelled(claim.run_id, claim.attempt, claim.payload, self._name) for claim in ended]
+        )
+        return [claim for claim in claims if claim.run_id not in stopped]
 
     def _listen_for_work(self) -> None:
         if self._may_have_work or time.monotonic() < self._listen_at:
@@ -323,6 +350,10 @@ class Worker:
             reaping.settle_orphans(self._store, self._name, buried, news.deaths[-1])
             self._may_have_work = True
         for claim, limit in news.overdue:
+            if limit.is_stop:
+                worker_logging.warning("a process was killed, as a cancelled run did not stop", run=claim.run_id)
+                news.ended.append(endings.cancelled(claim.run_id, claim.attempt, claim.payload, self._name))
+                continue
             worker_logging.error("a process was killed for a time limit", run=claim.run_id, seconds=limit.seconds)
             outcome = endings.timed_out(claim, limit, self._name)
             if isinstance(outcome, Postponed):
@@ -344,10 +375,43 @@ class Worker:
         news = self._flows.listen(process)
         # A flow that has ended, or only waits now, leaves room for another one.
         self._may_have_work = True
-        for cause in news.causes:
-            worker_logging.error("a flow process died", cause=cause, runs=len(news.lost))
-            orphans = self._store.release(self._name, news.lost, crashed=True)
-            reaping.settle_orphans(self._store, self._name, orphans, cause)
+        for claim, cause in zip(news.lost, news.causes, strict=True):
+            worker_logging.error("a flow process died", cause=cause, run=claim.run_id)
+            orphans = self._store.release(self._name, [claim.run_id], crashed=True)
+            for _, _, record in reaping.settle_orphans(self._store, self._name, orphans, cause):
+                self._flows.call_hooks(claim, self._name, record)
+
+    # -- being told what is to stop
+
+    def _listen_for_orders(self) -> None:
+        if self._stops.is_armed or time.monotonic() < self._orders_at:
+            return
+        try:
+            self._stops.arm(self._name)
+            self._selector.register(self._stops, selectors.EVENT_READ, self._answer_orders)
+        except connections.OUTAGE:
+            self._miss_orders()
+
+    def _answer_orders(self) -> None:
+        self._selector.unregister(self._stops)
+        try:
+            self._stops.answer()
+        except connections.OUTAGE:
+            self._miss_orders()
+            return
+        self._stop_cancelled()
+
+    def _miss_orders(self) -> None:
+        # What was missed is seen in the duties.
+        self._stops.reset()
+        self._orders_at = time.monotonic() + _LONGEST_PAUSE
+
+    def _stop_cancelled(self) -> None:
+        self._stops.look()
+        if self._stops:
+            run_ids = self._stops.among(self._in_flight)
+            self._crew.stop(run_ids)
+            self._flows.stop(run_ids)
 
     def _keep_lines(self, lines: list[Batch]) -> None:
         """Before anybody hears that the runs have ended: who then asks for their lines finds all of them."""
@@ -375,6 +439,7 @@ class Worker:
             # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
             unknown = self._store.held(self._name) - set(self._in_flight)
             self._store.release(self._name, list(unknown))
+        self._stop_cancelled()
         if reaping.take_over_from_the_dead(self._store, self._name):
             self._may_have_work = True
         self._sweeper.sweep_if_due()
@@ -417,6 +482,9 @@ class Worker:
         self._flows.kill()
         if self._rq:
             self._rq.unregister()
+        if self._stops.is_armed:
+            self._selector.unregister(self._stops)
+        self._stops.reset()
         self._name = ids.new_owner_id(ids.label_of(self._name))
         self._crew.start(self._name)
         if self._schedules:

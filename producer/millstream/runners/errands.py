@@ -208,7 +208,7 @@ def _entered(scene: Scene, runners: Runners) -> Generator[None]:
 
 def _not_begun(run: TaskRun, failure: BaseException) -> State[Any]:
     is_error = isinstance(failure, Exception)
-    state = outcomes.of_exception(failure, "Task run") if is_error else outcomes.of_crash(failure)
+    state = outcomes.of_exception(failure, "Task run") if is_error else outcomes.of_crash(failure, run.run_id)
     run_logging.task_run_ended(run, state)
     return state
 

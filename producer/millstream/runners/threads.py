@@ -82,5 +82,5 @@ class _Work:
             state = self.context.run(engine.execute, self.task, self.run, self.wait_for)
         except BaseException as failure:
             # Ours, or an interrupt sent to this very thread. Somebody may wait for the future in either case.
-            state = outcomes.of_crash(failure)
+            state = outcomes.of_crash(failure, self.run.run_id)
         self.future.complete(state)

@@ -127,11 +127,12 @@ local function bury(job, id, keep)
 end
 
 -- Whether a run whose process has died may be executed again by itself: a task run may. A flow run only if it had not
--- begun, or if that is the policy of its deployment.
+-- begun, or if that is the policy of its deployment; not one that is being cancelled.
 local function may_go_on(id)
-  if not is_flow(id) or redis.call('HGET', 'rq:job:' .. id, 'on_crash') == 'resume' then return true end
+  if not is_flow(id) then return true end
   local letter = string.sub(redis.call('HGET', tree(id), id) or '', 2, 2)
-  return letter == 's' or letter == 'p'
+  if letter == 'g' then return false end
+  return letter == 's' or letter == 'p' or redis.call('HGET', 'rq:job:' .. id, 'on_crash') == 'resume'
 end
 
 -- Ended runs that had slots of limits, or waited for one: `pass_slots_on` goes on with them.

@@ -5,5 +5,5 @@
 -- uses slots.lua
 let_go_all(ARGV[1])
 if redis.call('EXISTS', 'ms:held:' .. ARGV[1]) == 0 then redis.call('ZREM', 'ms:leases', ARGV[1]) end
-redis.call('DEL', 'ms:inbox:' .. ARGV[1])
+redis.call('DEL', 'ms:inbox:' .. ARGV[1], 'ms:orders:' .. ARGV[1])
 pass_slots_on()

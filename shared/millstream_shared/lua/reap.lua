@@ -37,7 +37,7 @@ for i = 1, #runs, 2 do
     end
   end
 end
-redis.call('DEL', held, 'ms:inbox:' .. dead)
+redis.call('DEL', held, 'ms:inbox:' .. dead, 'ms:orders:' .. dead)
 redis.call('ZREM', 'ms:leases', dead)
 enqueue_again(back)
 pass_slots_on(true)

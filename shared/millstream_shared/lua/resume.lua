@@ -20,6 +20,7 @@ redis.call('HDEL', job, 'dead_letter', 'exc_info', 'crashes', 'slots', 'awaits',
 redis.call('HSET', job, 'payload', payload, 'origin', queue, 'status', 'queued')
 redis.call('PERSIST', job)
 redis.call('ZREM', 'rq:failed:' .. queue, id)
+redis.call('ZREM', 'ms:cancelled', id)
 list_flow_run(id, before, record, '', keep)
 redis.call('HSET', key, id, record)
 redis.call('PERSIST', key)
