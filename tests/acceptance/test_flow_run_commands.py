@@ -18,6 +18,7 @@ from millstream_shared.ids import new_flow_run_id, new_owner_id
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
+from tests.harness import eventually
 from tests.harness.commands import millstream, millstream_json
 from tests.harness.keys import audit
 from tests.harness.processes import Processes
@@ -25,7 +26,7 @@ from tests.harness.servers import RealServer, find_valkey
 
 PROGRAM = """
 import os, time
-from millstream import flow, runtime, task
+from millstream import flow, pause_flow_run, runtime, task
 
 @task
 def step(number):
@@ -38,12 +39,14 @@ def add(numbers: list[int], label: str = "none", factor: float = 1.0):
     return label, factor * sum(step.map(numbers).result())
 
 @flow
-def add_in_turn(numbers: list[int], fails_first: bool = False):
+def add_in_turn(numbers: list[int], fails_first: bool = False, ask: bool = False):
     add([1], label="called")
     for number in numbers:
         step.submit(number).result()
         while not os.path.exists(os.environ["GATE"] + str(number)):
             time.sleep(0.01)
+    if ask:
+        return pause_flow_run(wait_for_input=int)
     if fails_first and runtime.flow_run.run_count == 1:
         raise ValueError("the first time")
 """
@@ -184,6 +187,27 @@ def test_a_run_that_failed_is_tried_again(url: str, gates: Path) -> None:
     assert after == before
     assert run_history.read_flow_run(failed["id"]).run_count == 2
     assert "has completed" in millstream(url, "flow-run", "resume", failed["id"], code=1)
+
+
+def test_a_run_is_cancelled(url: str) -> None:
+    """With --wait the command ends when it has stopped; what has ended cannot be cancelled, but tried again."""
+    run_id = millstream(url, "deployment", "run", "add-in-turn/t", "-p", "numbers=[100]").strip()
+    eventually(lambda: run_history.read_flow_run(run_id).state_name == "Running")
+    assert "is Cancelled" in millstream(url, "flow-run", "cancel", run_id[:12], "--wait")
+    assert run_id in millstream(url, "flow-run", "ls", "--state", "cancelled", "-n", "1")
+    assert "has ended" in millstream(url, "flow-run", "cancel", run_id, code=1)
+    assert "is Cancelled" in millstream(url, "flow-run", "watch", run_id, code=3)
+
+
+def test_a_paused_run_is_resumed(url: str) -> None:
+    """With what it waits for, as JSON; it stays paused if that is something else."""
+    run_id = millstream(url, "deployment", "run", "add-in-turn/t", "-p", "numbers=[]", "-p", "ask=true").strip()
+    eventually(lambda: run_history.read_flow_run(run_id).state_name == "Paused")
+    assert "resume it" in millstream(url, "flow-run", "retry", run_id, code=1)
+    assert "stays paused" in millstream(url, "flow-run", "resume", run_id, "--input", '"x"', code=1)
+    millstream(url, "flow-run", "resume", run_id, "--input", "{", code=2)
+    assert "is Completed" in millstream(url, "flow-run", "resume", run_id, "--input", "7", "--wait")
+    assert run_history.read_flow_run(run_id).state.result() == 7
 
 
 def test_a_run_is_deleted(url: str) -> None:

@@ -236,6 +236,14 @@ def test_a_run_that_failed_is_scheduled_anew(client: Client) -> None:
         client.set_flow_run_state(run.id, "Scheduled")
 
 
+def test_a_run_is_cancelled_by_its_state(client: Client, deployment_id: uuid.UUID) -> None:
+    """Whether it waits, or is executed; what has ended stays as it is."""
+    later = client.create_flow_run(deployment_id=deployment_id, scheduled_time=datetime.now(UTC) + timedelta(hours=1))
+    assert client.set_flow_run_state(later.id, states.Cancelled()).state_type is states.StateType.CANCELLED
+    with pytest.raises(exceptions.AlreadyEnded, match=later.name):
+        client.set_flow_run_state(later.id, "Cancelling")
+
+
 def test_a_run_is_deleted(client: Client, deployment_id: uuid.UUID) -> None:
     """When it has ended: with its task runs and lines, and from all lists. Its key may then have another run."""
     run = client.create_flow_run_from_deployment(

@@ -1,10 +1,12 @@
 """Commands of `millstream flow-run` that list flow runs, follow them, and have them go on, end, or be forgotten."""
 
+import json
 from typing import TYPE_CHECKING
 
 import click
 
 from millstream.cli import deployment_runs, flow_run_tables, live, suggestions, tables
+from millstream_shared.states import StateType
 
 if TYPE_CHECKING:
     from millstream.recorded_runs import FlowRun
@@ -57,20 +59,49 @@ def retry(flow_run_id: str, watch: bool, wait: bool, timeout: float | None) -> N
 
     What has completed of it is not executed again.
     """
-    _go_on(_find(flow_run_id), watch=watch, wait=wait, timeout=timeout)
+    found = _find(flow_run_id)
+    if found.state_type is StateType.PAUSED:
+        raise click.ClickException(f"Flow run {found.name!r} is {found.state_name}: resume it.")
+    _go_on(found, watch=watch, wait=wait, timeout=timeout)
 
 
 @click.command(epilog=live.CODES)
 @click.argument("flow_run_id", metavar="ID", shell_complete=suggestions.flow_runs)
+@click.option("--input", "given", metavar="JSON", help="What a paused run waits for.")
 @click.option("-w", "--watch", is_flag=True, help="Show how it goes on until it has ended.")
 @click.option("--wait", is_flag=True, help="Say nothing until it has ended.")
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds after which waiting is over; the run goes on.")
-def resume(flow_run_id: str, watch: bool, wait: bool, timeout: float | None) -> None:
-    """Have the flow run ID go on from where it is: one that failed, crashed or was cancelled.
+def resume(flow_run_id: str, given: str | None, watch: bool, wait: bool, timeout: float | None) -> None:
+    """Have the flow run ID go on from where it is: one that is paused or suspended, failed, crashed or was cancelled.
 
     What has completed of it is not executed again.
     """
-    _go_on(_find(flow_run_id), watch=watch, wait=wait, timeout=timeout)
+    found = _find(flow_run_id)
+    if given is not None and found.state_type is not StateType.PAUSED:
+        raise click.ClickException(f"Flow run {found.name!r} is {found.state_name}, and takes no input.")
+    _go_on(found, _json(given), watch=watch, wait=wait, timeout=timeout)
+
+
+@click.command(epilog=live.CODES)
+@click.argument("flow_run_id", metavar="ID", shell_complete=suggestions.flow_runs)
+@click.option("--wait", is_flag=True, help="Say nothing until it has ended.")
+@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds after which waiting is over.")
+def cancel(flow_run_id: str, wait: bool, timeout: float | None) -> None:
+    """Cancel the flow run ID, with all that it has started; what is executed is told to stop.
+
+    With --wait this ends when that has stopped, with exit code 0 if the run is Cancelled then.
+    """
+    from millstream import cancelling
+
+    found = _find(flow_run_id)
+    state = cancelling.cancel(found.id)
+    if not (wait or timeout is not None):
+        click.echo(f"Flow run {found.name!r} is {state.name}.")
+        return
+    after = live.waited(found.record.run_id, timeout)
+    click.echo(live.summary(after))
+    code = live.code_of(after)
+    raise SystemExit(0 if code == live.CANCELLED else code or live.FAILED)
 
 
 @click.command()
@@ -87,7 +118,7 @@ def delete(flow_run_id: str, yes: bool) -> None:
     click.echo(f"Deleted flow run {found.name!r}.")
 
 
-COMMANDS = (ls, watch, retry, resume, delete)
+COMMANDS = (ls, watch, cancel, retry, resume, delete)
 
 
 def _find(given: str) -> "FlowRun":
@@ -103,11 +134,18 @@ def _find(given: str) -> "FlowRun":
     return run_history.read_flow_run(found.run_id)
 
 
-def _go_on(found: "FlowRun", *, watch: bool, wait: bool, timeout: float | None) -> None:
-    from millstream import resuming
+def _json(text: str | None) -> object:
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as mistake:
+        raise click.BadParameter(f"It is no JSON: {mistake}.", param_hint="--input") from None
+
+
+def _go_on(found: "FlowRun", run_input: object = None, *, watch: bool, wait: bool, timeout: float | None) -> None:
+    from millstream import run_states
 
     try:
-        resuming.resume(found.id)
+        run_states.go_on(found.id, run_input)
     except ValueError as failure:
         raise click.ClickException(str(failure)) from failure
     if watch or wait or timeout is not None:

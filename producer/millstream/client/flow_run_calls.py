@@ -107,8 +107,8 @@ class FlowRunCalls(Calls):
     def set_flow_run_state(self, flow_run_id: Id, state: State[Any] | StateType | str) -> Any:
         """Have a run go into a state, and give the FlowRun.
 
-        Cancelling or Cancelled: it is cancelled. Scheduled: one that failed, crashed or was cancelled goes on where it
-        was. Raises ValueError for other states, as only a run itself can come into those.
+        Cancelling or Cancelled: it is cancelled. Scheduled: one that is paused, failed, crashed or was cancelled goes
+        on where it was. Raises ValueError for other states, as only a run itself can come into those.
         """
         return self._do(run_states.set_state, flow_run_id, state)
 

@@ -11,5 +11,6 @@ redis.call('ZREM', 'ms:flow-runs:state:' .. string.lower(string.sub(record, 2, 2
 if deployment ~= '' then redis.call('ZREM', 'ms:flow-runs:deployment:' .. deployment, id) end
 local tree_digits = string.sub(id, 1, 12)
 if parent ~= '' then redis.call('SREM', 'ms:subflows:' .. string.sub(parent, 1, 12), id) end
-redis.call('UNLINK', key, 'ms:logged:' .. tree_digits, 'ms:subflows:' .. tree_digits, 'ms:parameters:' .. id)
+redis.call('UNLINK', key, 'ms:logged:' .. tree_digits, 'ms:subflows:' .. tree_digits, 'ms:parameters:' .. id,
+  'ms:inputs:' .. id)
 return 1
