@@ -58,7 +58,7 @@ def trigger(record: DeploymentRecord, wanted: Wanted) -> Future[Any]:
     # Its id follows from the call, also where it is nobody's child: a second execution of the call finds it.
     around = context.FlowRunContext.get()
     (future,) = flow_submission.send(session, [queued], again=around is not None and around.flow_run.is_resumed)
-    if context.current() is None:
+    if context.current() is None or not wanted.is_child:
         session.note_background(queued.queue, [future])
     return future
 
