@@ -6,8 +6,9 @@ from typing import Final
 
 import click
 
-_UNITS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
-_PART: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(min|[smhd])?[a-z]*\s*", re.IGNORECASE)
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_WORDS: Final = "s(?:ec(?:ond)?s?)?|m(?:in(?:ute)?s?)?|h(?:ours?)?|d(?:ays?)?"
+_PART: Final = re.compile(rf"\s*(\d+(?:\.\d+)?)\s*({_WORDS})?\s*", re.IGNORECASE)
 
 
 def due(at: str | None, within: str | None) -> datetime | None:
@@ -36,7 +37,7 @@ def duration(text: str) -> timedelta:
         part = _PART.match(text, at)
         if part is None:
             raise click.BadParameter(f"{text!r} is no duration such as 90s, 10m, 1h30m or 2d.")
-        seconds += float(part[1]) * _UNITS[(part[2] or "s").lower()]
+        seconds += float(part[1]) * _UNITS[(part[2] or "s")[0].lower()]
         at = part.end()
     if not text:
         raise click.BadParameter("An empty text is no duration: it is one such as 90s, 10m, 1h30m or 2d.")
