@@ -221,6 +221,20 @@ def test_a_run_is_deleted(url: str) -> None:
         millstream(url, "flow-run", command, "no-id", code=2)
 
 
+def test_a_shell_completes_names_and_ids(url: str, running: Processes) -> None:
+    """Of deployments, flows and the newest flow runs."""
+    run = millstream_json(url, "deployment", "run", "add/d", "--wait")
+
+    def suggested(*words: str) -> list[str]:
+        typed = {"_MILLSTREAM_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(("millstream", *words))}
+        shown = running.cli(**typed, COMP_CWORD=str(len(words)), MILLSTREAM_REDIS_URL=url).succeed()
+        return [line.removeprefix("plain,") for line in shown.split()]
+
+    assert suggested("deployment", "run", "add/") == ["add/d"]
+    assert suggested("flow-run", "ls", "--flow", "add-") == ["add-in-turn"]
+    assert suggested("flow-run", "delete", run["id"][:10]) == [run["id"][:12]]
+
+
 def test_a_task_run_is_no_flow_run(url: str) -> None:
     """Its id is refused, with its name."""
     run = millstream_json(url, "deployment", "run", "add/d", "--wait")
