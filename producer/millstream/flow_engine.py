@@ -118,9 +118,7 @@ def _executed(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]
             try:
                 yield drivers.Sleep(seconds)
             except BaseException as crash:
-                yield from drivers.closing(
-                    crash, _crashed(flow, run, _state_after(crash, run))
-                )
+                yield from drivers.closing(crash, _crashed(flow, run, _state_after(crash, run)))
                 raise
     runs.enter(run, state)
     if run.pause is not None:
@@ -205,9 +203,7 @@ def _attempt(
                 yield from engine.children(context)
         state = yield from _kept(flow, run, manner, state)
     except BaseException as crash:
-        yield from drivers.closing(
-            crash, _crashed(flow, run, _state_after(crash, run))
-        )
+        yield from drivers.closing(crash, _crashed(flow, run, _state_after(crash, run)))
         raise
     return state
 
