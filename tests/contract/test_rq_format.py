@@ -164,7 +164,11 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".lua"))
     run_id = ids.new_task_run_id(FLOW)
     known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", keys.PAUSED}
+    known.add(keys.CANCELLED)
     of_runs = (
+        keys.orders,
+        keys.inputs,
+        keys.worker,
         keys.job,
         keys.queue,
         keys.scheduled,
@@ -180,7 +184,9 @@ def test_scripts_build_the_names_that_keys_has() -> None:
     known |= {keys.DEPLOYMENTS, keys.DEPLOYMENT_IDS, keys.SCHEDULES, keys.SCHEDULER}
     known |= {
         keys.FLOW_RUNS,
+        keys.FLOWS,
         keys.once(""),
+        keys.parameters(""),
         keys.DEPLOYMENTS,
         keys.DEPLOYMENT_IDS,
         keys.SCHEDULES,

@@ -1,6 +1,7 @@
 -- Says of flow runs that they are to end, and tells that to the processes which execute them, or runs within them.
 -- ARGV: retention in seconds, then for each flow run: id, its record as it is now, its next record
 -- Gives the ids of those whose record is another one now.
+-- also when memory is full
 local keep = ARGV[1]
 local now = now_ms()
 local told, other = {}, {}

@@ -2,6 +2,7 @@
 -- ARGV: id, its record as it is now, its next record, retention in seconds, key of the pause, what it is given, the process
 --       that waits or '', the order for that
 -- Gives 1, or 0 if the record is another one now.
+-- also when memory is full
 local id, before, record, keep, key, input, owner, order = unpack(ARGV)
 local now, inputs, job = redis.call('HGET', tree(id), id), 'ms:inputs:' .. id, 'rq:job:' .. id
 -- Equal bytes mean that this very call was made before and only its answer was lost.
