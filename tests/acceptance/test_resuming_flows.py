@@ -57,6 +57,8 @@ def around():
 def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     (folder / "program.py").write_text(PROGRAM)
     monkeypatch.syspath_prepend(str(folder))
+    # A test that was run before may have left one, to another server.
+    sessions.close_current()
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
     running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
