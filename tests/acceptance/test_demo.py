@@ -109,7 +109,7 @@ def test_a_demo_uses_the_redis_it_is_given(running, valkey, texts):
     running.cli("worker", "start", MILLSTREAM_REDIS_URL=valkey.url)
     output = running.cli("demo", str(texts), MILLSTREAM_REDIS_URL=valkey.url).succeed()
     assert re.search(r"^  (worker|local)-\d+-\w+ +19 ", output, re.MULTILINE)
-    assert not (running.folder / "home").exists()
+    assert not (running.folder / "home" / "server.sock").exists()
 
 
 def test_a_demo_without_workers_says_so(running, valkey, texts):

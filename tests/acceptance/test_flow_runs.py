@@ -56,6 +56,8 @@ def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: py
     (folder / "flows_of_test.py").write_text(PROGRAM)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "flows_of_test", raising=False)
+    # A test that was run before may have left one, to another server.
+    sessions.close_current()
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
     running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}

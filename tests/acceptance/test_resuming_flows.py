@@ -1,8 +1,10 @@
 """A flow run whose process was killed is Crashed, and goes on from where it was when it is resumed."""
 
+import importlib
 import os
 import random
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,14 +43,44 @@ def steps():
     first = step.map(range(100))
     second = [step.submit(100 + number) for number in range(100)]
     result = total.submit([*first, *second]).result()
+    wait_for_the_gate()
+    return result
+
+def wait_for_the_gate():
     while not os.path.exists(os.environ["LEDGER"] + ".go"):
         time.sleep(0.02)
+
+@flow
+def child(number):
+    note(f"child {number}")
+    return step.submit(number).result() + step.submit(number + 1).result()
+
+@flow
+def submits_a_flow():
+    note("begun")
+    result = child.submit(1).result()
+    note("has a result")
+    wait_for_the_gate()
     return result
 
 @flow
-def around():
-    note("around")
-    return steps.submit().result() + 1
+def calls_a_flow():
+    note("begun")
+    result = child(1) + child(2)
+    note("has a result")
+    wait_for_the_gate()
+    return result
+
+@task
+def fails_once(number):
+    note(f"try {number}")
+    if number == 2 and not os.path.exists(os.environ["LEDGER"] + ".go"):
+        raise ValueError("not yet")
+    return number
+
+@flow
+def fails():
+    return sum(fails_once.map([1, 2, 3]).result())
 """
 )
 
@@ -86,6 +118,9 @@ make()()
 def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
     (folder / "program.py").write_text(PROGRAM)
     monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "program", raising=False)
+    # A test that was run before may have left one, to another server.
+    sessions.close_current()
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
     running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
@@ -116,8 +151,7 @@ def ended_steps(ledger: Ledger) -> Counter[str]:
 
 def test_no_finished_task_is_executed_twice(running: Processes, ledger: Ledger) -> None:
     """The flow is killed ten times, at random moments of its 200 tasks, and resumed as often."""
-    import program
-
+    program = importlib.import_module("program")
     start_worker(running)
 
     future = program.steps.submit()
@@ -135,6 +169,40 @@ def test_no_finished_task_is_executed_twice(running: Processes, ledger: Ledger) 
     counted = ended_steps(ledger)
     assert len(counted) == 201
     assert set(counted.values()) == {1}
+
+
+@pytest.mark.parametrize("name", ["submits_a_flow", "calls_a_flow"])
+def test_children_keep_what_they_have(running: Processes, ledger: Ledger, name: str) -> None:
+    """A child that was queued is not executed again; of one that was called, its tasks are not."""
+    program = importlib.import_module("program")
+    start_worker(running)
+    future = getattr(program, name).submit()
+    eventually(lambda: ledger.lines("has a result"))
+    before = [line["what"] for line in ledger.lines()]
+    kill_the_flow(ledger, "begun", 1)
+    eventually(lambda: record_of(future.run_id).state_type is StateType.CRASHED)
+    resume(future.run_id)
+    Path(f"{ledger.path}.go").touch()
+    assert future_of(future.run_id).result(timeout=20) == {"submits_a_flow": 3, "calls_a_flow": 8}[name]
+    after = [line["what"] for line in ledger.lines()][len(before) :]
+    called = ["child 1", "child 2"] if name == "calls_a_flow" else []
+    assert after == ["begun", *called, "has a result"]
+
+
+def test_a_failed_flow_tries_again_what_failed(running: Processes, ledger: Ledger) -> None:
+    """The tasks that completed keep their results; who had asked before was told of the failure."""
+    program = importlib.import_module("program")
+    start_worker(running)
+    future = program.fails.submit()
+    with pytest.raises(ValueError, match="not yet"):
+        future.result(timeout=20)
+    Path(f"{ledger.path}.go").touch()
+    resume(future.run_id)
+    assert future_of(future.run_id).result(timeout=20) == 6
+    tries = Counter(line["what"] for line in ledger.lines())
+    assert tries == {"try 1": 1, "try 2": 2, "try 3": 1}
+    with pytest.raises(ValueError, match="completed"):
+        resume(future.run_id)
 
 
 def kill_in_the_middle(script: Process, ledger: Ledger) -> str:
