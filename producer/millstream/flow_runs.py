@@ -1,4 +1,4 @@
-"""Flow runs that stop for a while: paused in their process, or suspended, which is to leave it; and how they go on."""
+"""Flow runs that stop for a while, paused or suspended, and how they go on; and waiting for one that another made."""
 
 import math
 import time
@@ -82,6 +82,17 @@ def resume_flow_run(flow_run_id: uuid.UUID | str, run_input: Any = None) -> Any:
 async def aresume_flow_run(flow_run_id: uuid.UUID | str, run_input: Any = None) -> None:
     """`resume_flow_run`, for async code."""
     await asyncutils.run_sync_in_worker_thread(_resume, flow_run_id, run_input)
+
+
+def wait_for_flow_run(flow_run_id: uuid.UUID | str, timeout: float | None = 10800) -> Any:
+    """The FlowRun of a run when it has ended, however it did; it takes `timeout` seconds at most (None: no limit).
+
+    Under a running event loop, an awaitable. Raises FlowRunWaitTimeout when time is up, ValueError for what is no id,
+    ObjectNotFound if there is no such flow run (any more).
+    """
+    from millstream import run_history  # it brings what deployments need
+
+    return asyncutils.here_or_awaitable(run_history.wait_for, flow_run_id, timeout)
 
 
 def _here_or_awaitable(steps: drivers.Steps[Any]) -> Any:

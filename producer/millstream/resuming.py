@@ -8,8 +8,7 @@ import uuid
 from typing import Final
 
 from millstream import flow_sources, sessions, surroundings
-from millstream_shared import envelopes, errors
-from millstream_shared.flow_headers import FlowHeader
+from millstream_shared import errors
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.records import Record
 from millstream_shared.settings import get_settings
@@ -38,12 +37,12 @@ def resume(flow_run_id: uuid.UUID | str) -> None:
         raise ValueError(f"Flow run {found.name!r} has completed: there is nothing to go on with.")
     if found.state_type not in _MAY_GO_ON:
         raise errors.StillRunning(f"Flow run {found.name!r} is {found.state_name}: it has not ended.")
-    _resume(flow_runs, found)
-    session.use_queue(_queue_of(found))
+    session.use_queue(_resume(flow_runs, found))
 
 
-def _resume(flow_runs: FlowRuns, found: Record) -> None:
-    payload = b"" if _was_queued(found) else _payload_of_called(found)
+def _resume(flow_runs: FlowRuns, found: Record) -> str:
+    """Have it go on; the name of the queue that it is on."""
+    queue, payload = (_queue_of(found), b"") if _was_queued(found) else _as_queued(found)
     for child in flow_runs.subflows(found.run_id):
         # What it called directly is called by it again; what it queued goes on by itself.
         if child.state_type in _MAY_GO_ON and _was_queued(child):
@@ -51,50 +50,32 @@ def _resume(flow_runs: FlowRuns, found: Record) -> None:
         elif not _was_queued(child):
             _forget_within(flow_runs, child)
     flow_runs.forget_unfinished(found.run_id)
-    flow_runs.resume(found.run_id, "It goes on from where it was.", _queue_of(found), payload)
+    flow_runs.resume(found.run_id, "It goes on from where it was.", queue, payload)
+    return queue
 
 
-def _payload_of_called(run: Record) -> bytes:
-    """What has a worker execute a flow run that its program called."""
+def _as_queued(run: Record) -> tuple[str, bytes]:
+    """The queue and the payload of a flow run that its program called."""
     if run.flow_run_id or run.parent_run_id:
         around = f"flow run {run.flow_run_id}" if run.flow_run_id else f"task run {run.parent_run_id}"
         raise errors.ObjectNotFound(
             f"Flow run {run.name!r} was called within {around}, which calls it again when that goes on: resume that."
         )
     shared = surroundings.read_shared(sessions.current(), run.run_id)
-    if shared is None or shared.place is None:
+    if shared is not None and shared.refusal:
+        raise errors.MissingFlowError(f"Flow run {run.name!r} cannot be executed again. {shared.refusal}")
+    if shared is not None and shared.payload is None:
+        raise errors.UnpicklableArgument(
+            run.function_name, "parameters", "another process was to execute the flow again"
+        )
+    if shared is None or shared.payload is None or shared.header is None:
         raise errors.ObjectNotFound(
             f"Flow run {run.name!r} cannot be executed again: what it was called with is not kept, as it had no tasks "
             "on a queue, or its time has passed."
         )
-    if isinstance(shared.place, str):
-        raise errors.MissingFlowError(f"Flow run {run.name!r} cannot be executed again. {shared.place}")
-    if shared.parameters is None:
-        raise errors.UnpicklableArgument(
-            run.function_name, "parameters", "another process was to execute the flow again"
-        )
-    entrypoint, folder, source = shared.place
-    flow_sources.check_place(flow_sources.Place(entrypoint, folder, source), run.function_name)
-    header = FlowHeader(
-        function=entrypoint,
-        flow_name=run.function_name,
-        run_name=run.name,
-        flow_version=(run.details or {}).get("version"),
-        queue=_queue_of(run),
-        tags=run.tags,
-        folder=folder,
-        source=source,
-    )
-    key = get_settings().signing_key
-    return envelopes.seal(
-        run.run_id,
-        run.created,
-        header.encoded,
-        b"",
-        shared.parameters,
-        key.get_secret_value().encode() if key else None,
-        is_elsewhere=shared.is_elsewhere,
-    )
+    header = shared.header
+    flow_sources.check_place(flow_sources.Place(header.function, header.folder), run.function_name)
+    return header.queue or _queue_of(run), shared.payload
 
 
 def _forget_within(flow_runs: FlowRuns, called: Record) -> None:

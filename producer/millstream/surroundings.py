@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from millstream import context, sessions
+from millstream import context, printing, sessions
 from millstream.result_options import Manner
 from millstream.runs import FlowRun
-from millstream_shared import errors, packing, references, values
+from millstream_shared import envelopes, errors, packing, references, values
+from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.references import Reference
 from millstream_shared.settings import get_settings
 
@@ -81,60 +82,76 @@ def share_parameters(session: "Session", flow_run: FlowRun, flow: "Flow[..., Any
     should it crash, it can be resumed.
     """
     is_called = flow_run.lease is None and flow_run.parent_flow_run_id is None and flow_run.parent_task_run_id is None
-    if flow_run.parameters or (is_called and flow is not None):
-        place = _place(flow) if is_called and flow is not None else None
-        _kept(session).put_parameters(flow_run.run_id, packing.pack([*_encoded(flow_run), place]))
+    header, refusal = _header(flow_run, flow) if is_called and flow is not None else (b"", None)
+    if flow_run.parameters or header or refusal:
+        _kept(session).put_parameters(flow_run.run_id, packing.pack([_sealed(flow_run, header), refusal]))
 
 
-def _encoded(flow_run: FlowRun) -> tuple[bool | None, bytes]:
-    """The parameters, and whether these bytes only say where they are; None: they cannot be sent."""
-    try:
-        # As arguments on a queue are encoded, so that they can become that.
-        body = values.dumps((flow_run.parameters, ()))
-        name = f"parameters-{flow_run.run_id}"
-        placed = references.place_large("The parameters of the flow run", name, body, get_settings())
-    except Exception:
-        # That is no reason to fail: most tasks do not ask for them. Those that do are told.
-        return None, b""
-    return placed is not None, placed.encode() if placed else body
-
-
-def _place(flow: "Flow[..., Any]") -> str | list[Any]:
+def _header(flow_run: FlowRun, flow: "Flow[..., Any]") -> tuple[bytes, str | None]:
+    """What has a worker execute the run, or why none can."""
     from millstream import flow_sources  # what only a flow needs that has tasks on a queue
 
     try:
         place = flow_sources.likely_place_of(flow)
     except Exception as failure:
-        return str(failure)
-    return [place.entrypoint, place.path, place.source and place.source.model_dump_json()]
+        return b"", str(failure)
+    header = FlowHeader(
+        function=place.entrypoint,
+        flow_name=flow_run.flow_name,
+        run_name=flow_run.name,
+        flow_version=flow_run.flow_version,
+        queue=flow.queue or get_settings().default_queue,
+        tags=tuple(sorted(flow_run.tags)),
+        folder=place.path,
+        source=place.source and place.source.model_dump_json(),
+        log_prints=printing.are_logged(),
+    )
+    return header.encoded, None
+
+
+def _sealed(flow_run: FlowRun, header: bytes) -> bytes | None:
+    """The parameters as the payload of the run; None if they cannot be sent."""
+    try:
+        body = values.dumps((flow_run.parameters, ()))
+        name = f"parameters-{flow_run.run_id}"
+        placed = references.place_large("The parameters of the flow run", name, body, get_settings())
+    except Exception:
+        # That is no reason to fail: most tasks do not ask for them. Those that do are told.
+        return None
+    body = placed.encode() if placed else body
+    return envelopes.seal(
+        flow_run.run_id, flow_run.created, header, b"", body, _signing_key(), is_elsewhere=placed is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What is kept of a flow run: its parameters, as bytes or as the place of these, and where its flow is.
+    """What is kept of a flow run: its parameters in a payload, by which a worker can execute it if there is a header.
 
-    `parameters` is None if they cannot be sent. `place` is entrypoint, folder, and source as JSON; a text says why no
-    other process finds the flow; None: it was called within another run, or queued.
+    There is no payload if they cannot be sent. `refusal` says why no other process finds the flow.
     """
 
-    parameters: bytes | None
-    is_elsewhere: bool
-    place: str | list[Any] | None
+    payload: bytes | None
+    refusal: str | None
+
+    @property
+    def header(self) -> FlowHeader | None:
+        """What a worker needs to know to execute the run."""
+        header = envelopes.open_unchecked(self.payload).header if self.payload else b""
+        return FlowHeader.decode(header) if header else None
 
 
 def read_shared(session: "Session", flow_run_id: str) -> Shared | None:
     """What is kept of a flow run; None if nothing is (any more)."""
     stored = _kept(session).parameters(flow_run_id)
-    if stored is None:
-        return None
-    is_elsewhere, body, place = packing.unpack(stored)
-    return Shared(None if is_elsewhere is None else body, bool(is_elsewhere), place)
+    return None if stored is None else Shared(*packing.unpack(stored))
 
 
 class RemoteFlowRun(FlowRun):
     """A flow run of another process. Its parameters are read from the store when they are asked for.
 
-    Reading them raises UnpicklableArgument for parameters that cannot be sent, MissingResult or RedisUnavailable.
+    Reading them raises UnpicklableArgument for parameters that cannot be sent, PayloadRefused for what cannot be
+    trusted, MissingResult or RedisUnavailable.
     """
 
     __slots__ = ("_parameters",)
@@ -155,11 +172,16 @@ def _read_parameters(flow_run: FlowRun) -> dict[str, Any]:
     shared = read_shared(sessions.current(), flow_run.run_id)
     if shared is None:
         return {}
-    if shared.parameters is None:
+    if shared.payload is None:
         raise errors.UnpicklableArgument(flow_run.flow_name, "parameters", "they were needed in a worker")
-    body = Reference.decode(shared.parameters).read() if shared.is_elsewhere else shared.parameters
-    parameters, _ = values.loads(body)
+    envelope = envelopes.open_payload(shared.payload, flow_run.run_id, _signing_key())
+    parameters, _ = values.loads(Reference.decode(envelope.body).read() if envelope.is_elsewhere else envelope.body)
     return parameters
+
+
+def _signing_key() -> bytes | None:
+    key = get_settings().signing_key
+    return key.get_secret_value().encode() if key else None
 
 
 def _kept(session: "Session") -> "Kept":

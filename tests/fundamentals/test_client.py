@@ -11,6 +11,7 @@ import pytest
 from millstream import deployments, exceptions, flow, get_run_logger, runtime, states, tags, task
 from millstream.client.orchestration import Client, get_client
 from millstream.client.schemas import FlowRun, TaskRun
+from millstream.flow_runs import wait_for_flow_run
 from millstream.logging import read_logs
 from millstream.task_runners import QueueTaskRunner
 
@@ -174,7 +175,7 @@ def test_waiting_is_over_when_time_is_up(client: Client, deployment_id: uuid.UUI
     assert caught.value.run_id == run.id.hex
     with pytest.raises(ValueError, match="zero or more"):
         client.wait_for_flow_run(run.id, timeout=-1)
-    assert client.wait_for_flow_run(run.id, timeout=20).state_name == "Completed"
+    assert wait_for_flow_run(run.id, timeout=20).state_name == "Completed"
 
 
 def test_runs_are_listed(client: Client, deployment_id: uuid.UUID) -> None:

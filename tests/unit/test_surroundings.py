@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 
 from millstream import sessions, surroundings
-from millstream.exceptions import UnpicklableArgument
+from millstream.exceptions import PayloadRefused, UnpicklableArgument
 from millstream.result_options import Manner
 from millstream.runs import FlowRun
 from millstream.surroundings import RemoteFlowRun, Surroundings
-from millstream_shared import ids
+from millstream_shared import ids, keys, settings
 from millstream_shared.store import Store
 
 
@@ -44,6 +44,22 @@ def test_parameters_that_cannot_be_sent_are_an_error_for_who_asks(session: Any) 
     assert there.name == "brisk-panda"
     with pytest.raises(UnpicklableArgument, match="parameters"):
         _ = there.parameters
+
+
+def test_parameters_that_somebody_has_put_there_are_refused(
+    session: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where payloads are signed, before anything of them is unpickled."""
+    monkeypatch.setenv("MILLSTREAM_SIGNING_KEY", "secret")
+    settings.get_settings.cache_clear()
+    there = remote({"x": 1}, session)
+    assert there.parameters == {"x": 1}
+    monkeypatch.setenv("MILLSTREAM_SIGNING_KEY", "another")
+    settings.get_settings.cache_clear()
+    again = RemoteFlowRun(there.run_id, there.name, there.flow_name)
+    with pytest.raises(PayloadRefused, match="signature"):
+        _ = again.parameters
+    assert store.command("EXISTS", keys.parameters(there.run_id))
 
 
 def test_most_runs_have_nothing_around_them() -> None:
