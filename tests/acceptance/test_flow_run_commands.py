@@ -231,7 +231,7 @@ def test_a_shell_completes_names_and_ids(url: str, running: Processes) -> None:
         return [line.removeprefix("plain,") for line in shown.split()]
 
     assert suggested("deployment", "run", "add/") == ["add/d"]
-    assert suggested("flow-run", "ls", "--flow", "add-") == ["add-in-turn"]
+    assert "add" in suggested("flow-run", "ls", "--flow", "ad")
     assert suggested("flow-run", "delete", run["id"][:10]) == [run["id"][:12]]
 
 
@@ -244,6 +244,7 @@ def test_a_task_run_is_no_flow_run(url: str) -> None:
 
 def test_a_list_costs_the_same_however_many_there_are(valkey: RealServer) -> None:
     """The server executes no more commands among 10,000 runs than among 100, and none that goes through keys."""
+    sessions.close_current()
     store = Store(valkey.url, settings.get_settings())
     owner = new_owner_id("client")
 
