@@ -51,6 +51,20 @@ local function is_live(id)
   return redis.call('HEXISTS', 'rq:job:' .. id, 'payload') == 1
 end
 
+-- Holds a run back until these, their ids joined together, have ended; gives whether any of them has not.
+local function park_behind(id, upstream)
+  local waits = 0
+  for at = 1, #upstream, 32 do
+    local other = string.sub(upstream, at, at + 31)
+    if is_live(other) and redis.call('SADD', 'ms:dependents:' .. other, id) == 1 then
+      redis.call('HSET', 'rq:job:' .. other, 'dependents', '1')
+      waits = waits + 1
+    end
+  end
+  if waits > 0 then redis.call('HSET', 'rq:job:' .. id, 'waits', waits, 'status', 'deferred') end
+  return waits > 0
+end
+
 -- Wakes one idle worker. More than one token is of use only while workers are busy taking them.
 local function ring(queue)
   local bell = 'ms:bell:' .. queue

@@ -10,19 +10,7 @@ for i = 8, #ARGV, 4 do
     redis.call('HSET', job, 'data', data, 'origin', queue, 'description', description, 'timeout', '-1',
       'result_ttl', '0', 'payload', payload, 'mode', mode, 'reply', inbox, 'status', 'queued')
     if tags ~= '' then redis.call('HSET', job, 'tags', tags) end
-    local waits = 0
-    for at = 1, #upstream, 32 do
-      local other = string.sub(upstream, at, at + 31)
-      if is_live(other) and redis.call('SADD', 'ms:dependents:' .. other, id) == 1 then
-        redis.call('HSET', 'rq:job:' .. other, 'dependents', '1')
-        waits = waits + 1
-      end
-    end
-    if waits > 0 then
-      redis.call('HSET', job, 'waits', waits, 'status', 'deferred')
-    else
-      ready[#ready + 1] = id
-    end
+    if upstream == '' or not park_behind(id, upstream) then ready[#ready + 1] = id end
   end
 end
 enqueue(queue, ready, front == '1')

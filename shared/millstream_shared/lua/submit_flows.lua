@@ -28,16 +28,8 @@ for i = 5, #ARGV, 13 do
       redis.call('SADD', children, id)
       redis.call('EXPIRE', children, keep)
     end
-    local waits = 0
-    for at = 1, #upstream, 32 do
-      local other = string.sub(upstream, at, at + 31)
-      if is_live(other) and redis.call('SADD', 'ms:dependents:' .. other, id) == 1 then
-        redis.call('HSET', 'rq:job:' .. other, 'dependents', '1')
-        waits = waits + 1
-      end
-    end
-    if waits > 0 then
-      redis.call('HSET', job, 'waits', waits, 'status', 'deferred')
+    if park_behind(id, upstream) then
+      -- What it waits for will queue it.
     elseif due ~= '' and tonumber(due) > now_ms() then
       redis.call('HSET', job, 'status', 'scheduled')
       redis.call('ZADD', 'rq:scheduled:' .. queue, string.format('%.3f', due / 1000), id)
