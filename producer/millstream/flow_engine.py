@@ -88,7 +88,7 @@ def _steps(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> dri
     refused = yield from _prepared(flow, run, wait_for)
     if refused is not None:
         yield drivers.Call(recording.flow_run_changed, (run,))
-        return (yield from _end(run, refused))
+        return (yield from _end(flow, run, refused))
     if around is None or call is None:
         return (yield from _executed(flow, run))
     state = around.completed(call, run.parameters)
@@ -125,7 +125,7 @@ def _executed(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]
         return (yield from _suspended(flow, run, state))
     with FlowRunContext(flow, run, flow.task_runner, run.parameters):
         yield from _ended_hooks(flow, run, state)
-    return (yield from _end(run, state))
+    return (yield from _end(flow, run, state))
 
 
 def _suspended(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
@@ -226,7 +226,7 @@ def _crashed(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers
         runs.enter(run, state)
         with FlowRunContext(flow, run, flow.task_runner, run.parameters):
             yield from _ended_hooks(flow, run, state)
-    return (yield from _end(run, state))
+    return (yield from _end(flow, run, state))
 
 
 def _state_after(crash: BaseException, run: FlowRun) -> State[Any]:
@@ -289,9 +289,11 @@ def _called(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]:
         return outcomes.of_exception(error, "Flow run")
 
 
-def _end(run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
+def _end(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
     run.ended = time.time()
     runs.enter(run, state)
     run_logging.flow_run_ended(run, state)
-    yield drivers.Call(recording.flow_run_finished, (run, state))
+    if (yield drivers.Call(recording.flow_run_finished, (run, state))) is False:
+        # It was told to stop, and has just not heard of it.
+        return (yield from _crashed(flow, run, outcomes.stopped()))
     return state

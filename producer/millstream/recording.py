@@ -46,8 +46,11 @@ def flow_run_changed(flow_run: Any) -> None:
     session.store.record(session.owner, [RecordedRun(flow_run.run_id, record, facets, hold)])
 
 
-def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
-    """Record how a flow run ended, after the runs within it that are still on their way to the store."""
+def flow_run_finished(flow_run: Any, state: State[Any]) -> bool:
+    """Record how a flow run ended, after the runs within it that are still on their way to the store.
+
+    False if it can only end as Cancelled, as it was told to stop.
+    """
     session = sessions.current()
     log_shipping.flush()
     session.recorder.flush()
@@ -58,10 +61,14 @@ def flow_run_finished(flow_run: Any, state: State[Any]) -> None:
     else:
         refused = session.store.record(session.owner, [RecordedRun(flow_run.run_id, record)])
     if refused:
+        stored = session.store.records([flow_run.run_id]).get(flow_run.run_id)
+        if stored and records.decode(flow_run.run_id, stored).state_type is StateType.CANCELLING:
+            return False
         advice = (
             "Flow run %r was silent for so long that it was recorded as crashed; that it ended as %s is not recorded."
         )
         _logger.warning(advice, flow_run.name, state.name)
+    return True
 
 
 def flow_run_suspended(flow_run: Any, state: State[Any]) -> bool:

@@ -150,6 +150,10 @@ def halfway(gate):
     return [value.result() for value in values]
 
 @flow
+def quick():
+    return "warm"
+
+@flow
 def innocents():
     return innocent.submit(1.5).result()
 
@@ -178,6 +182,13 @@ def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: py
 def start_worker(running: Processes, *arguments: str, **environment: str) -> Process:
     worker = running.cli("worker", "start", "--processes", "1", *arguments, **environment)
     worker.says("worker started")
+    return worker
+
+
+def start_warm_worker(running: Processes, *arguments: str) -> Process:
+    """One whose first flow run, which waits for a process to be forked from, has ended."""
+    worker = start_worker(running, *arguments)
+    assert program().quick.submit().result(timeout=30) == "warm"
     return worker
 
 
@@ -213,7 +224,9 @@ def seconds_until_cancelled(run_id: str) -> float:
 
 def all_is_cancelled(run_id: str) -> bool:
     runs, unfinished = family(run_id), UnfinishedRuns(sessions.current().store)
-    assert not [(run.name, run.state_name) for run in runs if run.state_type is not StateType.CANCELLED]
+    assert not [
+        (run.function_name, run.state_name, run.message) for run in runs if run.state_type is not StateType.CANCELLED
+    ]
     assert not [unfinished.in_tree(run.run_id) for run in runs if unfinished.in_tree(run.run_id)]
     return True
 
@@ -222,7 +235,7 @@ def test_all_that_a_flow_run_has_started_ends_on_whichever_worker(running: Proce
     """Code that heeds it ends at once, on two workers and at any depth; hooks are called, slots are free."""
     limits.create("tag:narrow", 3)
     for _ in range(2):
-        start_worker(running, "--threads", "4")
+        start_warm_worker(running, "--threads", "4")
     future = program().everything.submit(["computing", "waiting", "calls"])
     said(ledger, "computing", times=4)
     said(ledger, "waiting", times=2)
@@ -241,7 +254,7 @@ def test_all_that_a_flow_run_has_started_ends_on_whichever_worker(running: Proce
 
 def test_what_does_not_stop_loses_its_process(running: Processes, ledger: Ledger) -> None:
     """A task that sleeps, and one that computes in C; a run beside them, which nobody cancelled, is executed again."""
-    start_worker(running, "--threads", "8")
+    start_warm_worker(running, "--threads", "8")
     other = program().innocents.submit()
     said(ledger, "innocent begins")
     future = program().everything.submit(["sleeping", "counting"])
@@ -254,7 +267,7 @@ def test_what_does_not_stop_loses_its_process(running: Processes, ledger: Ledger
 
 def test_a_flow_that_does_not_stop_loses_its_process(running: Processes, ledger: Ledger) -> None:
     """Its hooks are called all the same, by another one."""
-    start_worker(running)
+    start_warm_worker(running)
     future = program().stubborn.submit()
     said(ledger, "stubborn")
     assert seconds_until_cancelled(future.run_id) < 2
@@ -270,7 +283,7 @@ def test_what_is_queued_is_cancelled_at_once(running: Processes, ledger: Ledger)
     program().innocents.deploy("later")
     later = run_deployment("innocents/later", scheduled_time=datetime.now(UTC) + timedelta(hours=1), timeout=0)
     assert cancel(later.run_id).is_cancelled()
-    start_worker(running, "--threads", "1")
+    start_warm_worker(running, "--threads", "1")
     future = program().everything.submit(["computing"])
     said(ledger, "computing")
     assert seconds_until_cancelled(future.run_id) < 2
@@ -279,7 +292,7 @@ def test_what_is_queued_is_cancelled_at_once(running: Processes, ledger: Ledger)
 
 def test_what_dying_code_submits_is_cancelled_too(running: Processes, ledger: Ledger) -> None:
     """Tasks and child flows alike."""
-    start_worker(running)
+    start_warm_worker(running)
     future = program().submits_at_the_end.submit()
     said(ledger, "begun")
     assert seconds_until_cancelled(future.run_id) < 3
@@ -291,7 +304,7 @@ def test_what_dying_code_submits_is_cancelled_too(running: Processes, ledger: Le
 
 def test_a_parent_goes_on_when_its_child_is_cancelled(running: Processes, ledger: Ledger) -> None:
     """It sees CancelledRun, and may do what it likes."""
-    start_worker(running)
+    start_warm_worker(running)
     future = program().around.submit()
     said(ledger, "below")
     [child] = eventually(lambda: FlowRuns(sessions.current().store).subflows(future.run_id))
@@ -302,7 +315,7 @@ def test_a_parent_goes_on_when_its_child_is_cancelled(running: Processes, ledger
 
 def test_a_flow_that_a_script_called_is_cancelled(running: Processes, ledger: Ledger) -> None:
     """With the flow that it calls itself: the script gets CancelledRun, and goes on after it."""
-    start_worker(running)
+    start_warm_worker(running)
     script = running.python(
         """
 import flows_to_cancel
@@ -341,7 +354,7 @@ def test_a_flow_whose_process_was_killed_has_its_hooks_called(running: Processes
 
 def test_a_cancelled_run_can_be_resumed(running: Processes, ledger: Ledger) -> None:
     """It is not taken for one that is to stop."""
-    start_worker(running)
+    start_warm_worker(running)
     future = program().everything.submit(["waiting"])
     said(ledger, "waiting", "all submitted")
     seconds_until_cancelled(future.run_id)

@@ -200,7 +200,8 @@ def test_a_run_that_is_being_cancelled_is_not_suspended(store: Store, worker: st
     assert not FlowRuns(store).suspend(worker, run.run_id, 7, before, "k", None)
     FlowRuns(store).cancel([run])
     assert not FlowRuns(store).suspend(worker, run.run_id, 1, before, "k", None)
-    store.settle(worker, [(run.run_id, 1, replace(run, ended=3.0).encode())])
+    cancelled = replace(run, state_type=StateType.CANCELLED, state_name="Cancelled", ended=3.0)
+    store.settle(worker, [(run.run_id, 1, cancelled.encode())])
 
 
 def test_a_resumed_run_is_none_that_is_to_stop(store: Store, worker: str) -> None:
@@ -213,3 +214,19 @@ def test_a_resumed_run_is_none_that_is_to_stop(store: Store, worker: str) -> Non
     assert Orders(store).cancelled() == {}
     assert claim(store, worker) == [run.run_id]
     store.settle(worker, [(run.run_id, 2, replace(run, ended=3.0).encode())])
+
+
+@pytest.mark.parametrize("state_type", [StateType.COMPLETED, StateType.FAILED])
+def test_a_run_that_was_told_to_stop_can_only_be_cancelled(
+    store: Store, client: str, worker: str, state_type: StateType
+) -> None:
+    """Whatever its function did before it heard of that."""
+    for owner, run in ((client, begun(store, client)), (worker, taken(store, worker))):
+        FlowRuns(store).cancel([run])
+        after = replace(run, state_type=state_type, state_name=state_type.value.capitalize(), ended=3.0)
+        assert store.record(owner, [RecordedRun(run.run_id, after.encode())]) == [run.run_id]
+        assert store.settle(owner, [(run.run_id, 1, after.encode())]) == [run.run_id]
+        assert state_of(store, run) is StateType.CANCELLING
+        after = replace(run, state_type=StateType.CANCELLED, state_name="Cancelled", ended=3.0)
+        assert store.settle(owner, [(run.run_id, 1, after.encode())]) == []
+        assert state_of(store, run) is StateType.CANCELLED

@@ -4,7 +4,7 @@ import asyncio
 import json
 from typing import Any
 
-from millstream import arguments, flow_engine, log_shipping, printing, recording, runs, sessions
+from millstream import arguments, flow_engine, log_shipping, outcomes, printing, recording, runs, sessions
 from millstream.flows import Flow
 from millstream.runs import FlowRun
 from millstream_shared import envelopes, errors, records, states
@@ -81,5 +81,7 @@ def _refused(run: FlowRun, failure: Exception) -> State[Any]:
     run.ended = state.timestamp
     runs.enter(run, state)
     log_shipping.flush()
-    recording.flow_run_finished(run, state)
+    if not recording.flow_run_finished(run, state):
+        state = outcomes.stopped()
+        recording.flow_run_finished(run, state)
     return state

@@ -46,6 +46,13 @@ local function list_flow_run(id, before, record, facets, keep)
   add('ms:flow-runs:state:' .. state, born or now, has_ended(record))
 end
 
+-- Whether a flow run was told to stop, and so may not become what `record` says: it can only be Cancelled.
+local function must_stop(id, record)
+  if not is_flow(id) or string.byte(record, 2) == 88 then return false end
+  local before = redis.call('HGET', tree(id), id)
+  return before and string.byte(before, 2) == 103
+end
+
 -- Whether a run is still to be executed: it has a job, and not one that is only kept for a look at what went wrong.
 local function is_live(id)
   return redis.call('HEXISTS', 'rq:job:' .. id, 'payload') == 1

@@ -1,5 +1,5 @@
 -- Writes the records of runs that a process executes by itself. The record of a run that has ended never changes, but by
--- the second execution of a flow run; that of a flow run which is being cancelled only by its end.
+-- the second execution of a flow run; that of a flow run which was told to stop only by its end as Cancelled.
 -- ARGV: owner, retention in seconds, then for each run: id, record, facets of a flow run (see common.lua) or '', and
 --       'h' to hold it under the owner's lease, 'a' to do so though it may have ended before, '' not to, or 'l' and a
 --       number of tries for a queued run, which the owner has claimed
@@ -15,7 +15,7 @@ for i = 3, #ARGV, 4 do
   local tries = string.match(hold, '^l(%d+)$')
   if (has_ended(before) and hold ~= 'a') or (tries and redis.call('HEXISTS', held, id) == 0) then
     if before ~= record then refused[#refused + 1] = id end
-  elseif before and is_flow(id) and string.byte(before, 2) == 103 and not has_ended(record) then
+  elseif must_stop(id, record) then
     refused[#refused + 1] = id
   else
     if is_flow(id) then list_flow_run(id, before, record, facets, retention) end
@@ -27,7 +27,7 @@ for i = 3, #ARGV, 4 do
     end
     if hold == 'h' or hold == 'a' then redis.call('HSET', held, id, '1') end
   end
-  if has_ended(record) then redis.call('HDEL', held, id) end
+  if has_ended(record) and not must_stop(id, record) then redis.call('HDEL', held, id) end
 end
 for key in pairs(trees) do redis.call('EXPIRE', key, retention) end
 return refused

@@ -1,24 +1,28 @@
 -- Records how runs ended, if the worker that says so still holds them, and hands on what waited for them.
 -- ARGV: owner, retention in seconds, then for each run: id, attempt, record
--- Gives the ids that were refused: another worker had taken them over.
+-- Gives the ids that were refused: another worker had taken them over, or they are flow runs that can only be Cancelled.
 -- also when memory is full
 -- may use slots.lua
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
 local told, freed, refused, trees = {}, {}, {}, {}
+local lost = 0
 for i = 3, #ARGV, 3 do
   local id, attempt, record = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  if redis.call('HGET', held, id) == attempt then
+  if must_stop(id, record) then
+    refused[#refused + 1] = id
+  elseif redis.call('HGET', held, id) == attempt then
     redis.call('HDEL', held, id)
     finish(id, record, retention, told, freed)
     trees[tree(id)] = true
   elseif redis.call('HGET', tree(id), id) ~= record then
     -- Equal bytes mean that this very call was made before and only its answer was lost.
     refused[#refused + 1] = id
+    lost = lost + 1
   end
 end
 for key in pairs(trees) do redis.call('EXPIRE', key, retention) end
-if #refused > 0 then redis.call('HINCRBY', 'ms:counters', 'refused', #refused) end
+if lost > 0 then redis.call('HINCRBY', 'ms:counters', 'refused', lost) end
 enqueue_again(freed)
 if #leaving > 0 then slots().pass_slots_on() end
 tell(told)
