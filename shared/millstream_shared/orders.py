@@ -1,7 +1,7 @@
 """What processes are told to do at once: to stop flow runs, or to go on with one that is paused."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from millstream_shared import ids, keys
 from millstream_shared.links import Link
@@ -39,10 +39,6 @@ class Orders:
 
     def __init__(self, link: Link) -> None:
         self._link = link
-
-    def arm(self, connection: Any, owner: str, patience: float) -> None:
-        """On a connection of `Link.connection`, begin to wait for an order to `owner`, and take it."""
-        connection.send_command("BLPOP", keys.orders(owner), patience)
 
     def cancelled(self) -> dict[str, str]:
         """The flow runs that are to stop, or were lately, by their trees."""

@@ -342,9 +342,9 @@ class Store(Link):
             return [], {}
         return (popped[1], {}) if popped[0] == places[0].encode() else ([], self._told(popped[1]))
 
-    def arm_bell(self, connection: Any, queues: Sequence[str], patience: float) -> None:
-        """On a connection of `connection()`, begin to wait for the bell of one of the queues."""
-        connection.send_command("BLPOP", *(keys.bell(queue) for queue in queues), patience)
+    def begin_to_pop(self, connection: Any, lists: Sequence[str], patience: float) -> None:
+        """On a connection of `connection()`, begin to wait until something comes into one of these lists."""
+        connection.send_command("BLPOP", *lists, patience)
 
     def workers(self, queue: str) -> list[str]:
         """Names of the workers, ours or RQ's, that are registered for the queue and have been heard of lately."""

@@ -1,52 +1,80 @@
-"""Waiting for work without polling: a blocking pop that a selector can wait for beside everything else."""
+"""Waiting without polling: a blocking pop that a selector can wait for beside everything else."""
 
-from collections.abc import Sequence
+import selectors
+import time
+from collections.abc import Callable
 from typing import Any
 
-from millstream_shared import connections
+from millstream_shared import connections, errors
 from millstream_shared.store import Store
+
+_PAUSE_SECONDS = 0.1
 
 
 class Bell:
-    """Rings when work comes to one of the queues, or after `patience` seconds all the same.
+    """Calls `rung` when something comes into one of the lists it listens to, or after `patience` seconds all the same.
 
-    A token in a queue's bell wakes one worker. The bell only saves time: the queue itself is the truth, so what was
-    put there without ringing, by RQ's own tools, is found when the patience ends.
+    It only saves time: what there is to do lies elsewhere, in the store, and so is found when the patience ends if
+    nobody has rung. After an outage too it is called, at once, as something may have been missed.
     """
 
-    def __init__(self, store: Store, patience: float) -> None:
+    def __init__(
+        self, store: Store, selector: selectors.BaseSelector, rung: Callable[[], None], patience: float
+    ) -> None:
         self._store = store
-        self.queues: tuple[str, ...] = ()
-        """Those it was armed for."""
+        self._selector = selector
+        self._rung = rung
         self._patience = patience
         self._connection: Any = None
-        self.is_armed = False
+        self._lists: tuple[str, ...] = ()
+        self._descriptor = -1
+        self.again_at = 0.0
+        """Until when, by the monotonic clock, `listen` does nothing: shortly after an outage."""
 
-    def arm(self, queues: Sequence[str]) -> None:
-        """Begin to wait."""
-        if self._connection is None:
-            self._connection = self._store.connection()
-        self.queues = tuple(queues)
-        self._store.arm_bell(self._connection, self.queues, self._patience)
-        self.is_armed = True
+    @property
+    def is_listening(self) -> bool:
+        """Whether the selector waits for it."""
+        return bool(self._lists)
 
-    def fileno(self) -> int:
-        return self._connection._sock.fileno()
-
-    def answer(self) -> None:
-        """Take the answer, once the selector says that there is one.
-
-        Raises what a lost connection raises, and BackendFull: a server whose disk is full refuses even to pop.
-        """
-        self.is_armed = False
+    def listen(self, *lists: str) -> None:
+        """Wait for these lists, if it does not do that."""
+        if lists == self._lists or time.monotonic() < self.again_at:
+            return
+        if self._lists:
+            self.reset()
         try:
-            self._connection.read_response()
-        except Exception as refused:
-            raise connections.name_refusal(refused, self._store.url) or refused from None
+            if self._connection is None:
+                self._connection = self._store.connection()
+            self._store.begin_to_pop(self._connection, lists, self._patience)
+        except connections.OUTAGE:
+            self._miss()
+            return
+        self._lists, self._descriptor = lists, self._connection._sock.fileno()
+        self._selector.register(self._descriptor, selectors.EVENT_READ, self._answer)
 
     def reset(self) -> None:
-        """Drop the connection, and with it a pop that is under way."""
-        self.is_armed = False
+        """Listen no more, and drop the connection, with a pop that is under way."""
+        self._unregister()
         if self._connection is not None:
             self._connection.disconnect()
             self._connection = None
+
+    def _answer(self) -> None:
+        self._unregister()
+        try:
+            self._connection.read_response()
+        except (*connections.OUTAGE, errors.BackendFull):
+            self._miss()
+            return
+        self._rung()
+
+    def _miss(self) -> None:
+        self.reset()
+        self.again_at = time.monotonic() + _PAUSE_SECONDS
+        # What is done then rides out the outage.
+        self._rung()
+
+    def _unregister(self) -> None:
+        if self._lists:
+            self._lists = ()
+            self._selector.unregister(self._descriptor)

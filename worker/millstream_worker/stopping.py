@@ -1,52 +1,22 @@
 """Flow runs that are cancelled, as a worker hears of them: what it executes of them stops, and nothing more begins."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from millstream import cancelling
 from millstream_shared import ids
+from millstream_shared.claims import Claim
 from millstream_shared.orders import Orders
 from millstream_shared.store import Store
 
 
 class Stops:
-    """What is to stop. Waits for orders on a connection of its own, as `bells.Bell` does for work.
+    """What is to stop. An order says only that it is time to look: which flow runs those are is kept in the store."""
 
-    An order says only that it is time to look: which flow runs are to stop is kept in the store.
-    """
-
-    def __init__(self, store: Store, patience: float) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._orders = Orders(store)
-        self._patience = patience
-        self._connection: Any = None
         self._flow_runs: dict[str, str] = {}
         self._concerned: set[str] = set()
-        self.is_armed = False
-
-    # -- hearing of it
-
-    def arm(self, owner: str) -> None:
-        """Begin to wait."""
-        if self._connection is None:
-            self._connection = self._store.connection()
-        self._orders.arm(self._connection, owner, self._patience)
-        self.is_armed = True
-
-    def fileno(self) -> int:
-        return self._connection._sock.fileno()
-
-    def answer(self) -> None:
-        """Take the answer, once the selector says that there is one. Raises what a lost connection raises."""
-        self.is_armed = False
-        self._connection.read_response()
-
-    def reset(self) -> None:
-        """Drop the connection, and with it a pop that is under way."""
-        self.is_armed = False
-        if self._connection is not None:
-            self._connection.disconnect()
-            self._connection = None
 
     # -- what is to stop
 
@@ -63,6 +33,14 @@ class Stops:
         found = [run_id for run_id in run_ids if ids.tree_of(run_id) in self._flow_runs]
         self._concerned |= {ids.tree_of(run_id) for run_id in found}
         return found
+
+    def among_claimed(self, claims: Iterable[Claim]) -> set[str]:
+        """The same of runs that were claimed and have not begun."""
+        run_ids = [claim.run_id for claim in claims]
+        if not self.among(run_ids):
+            return set()
+        self.look()  # One that was cancelled may have been resumed.
+        return set(self.among(run_ids))
 
     # -- when it has stopped
 

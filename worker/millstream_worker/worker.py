@@ -11,30 +11,27 @@ import signal
 import socket
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from types import FrameType
 
 from millstream_shared import connections, errors, ids, keys
-from millstream_shared.claims import Claim, Postponed
-from millstream_shared.logs import Batch, Logs
+from millstream_shared.claims import Claim, Claimed
 from millstream_shared.store import Store
-from millstream_shared.worker_names import Names
-from millstream_worker import endings, reaping, worker_logging
+from millstream_worker import reaping, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.flow_processes import FlowProcess, FlowProcesses
 from millstream_worker.paces import Pace
 from millstream_worker.pulses import Pulse
-from millstream_worker.rq_worker import RegisteredWorker
+from millstream_worker.registration import Registration
 from millstream_worker.schedules import Schedules
+from millstream_worker.settlements import Settlements
 from millstream_worker.stopping import Stops
 from millstream_worker.sweeping import Sweeper
 
 _BELL_SECONDS = 1.0
 _ORDERS_SECONDS = 60.0
 _ASYNC_ONLY_SECONDS = 0.1
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +68,24 @@ class Worker:
 
     def __init__(self, store: Store, options: Options, crew: Crew, pulse: Pulse | None = None) -> None:
         self._store = store
-        self._logs = Logs(store)
         self._options = options
         self._name = crew.worker
         self._selector = crew.selector
         self._crew = crew
-        crew.grace_seconds = store.settings.timeout_grace_seconds
         self._flows = FlowProcesses(options.flows, crew.selector)
-        self._flows.grace_seconds = store.settings.timeout_grace_seconds
-        self._bell = Bell(store, _BELL_SECONDS)
-        self._stops = Stops(store, _ORDERS_SECONDS)
+        crew.grace_seconds = self._flows.grace_seconds = store.settings.timeout_grace_seconds
+        self._registration = Registration(store, options.name, pulse)
+        self._settlements = Settlements(store, self._name)
+        self._bell = Bell(store, crew.selector, self._look_for_work, _BELL_SECONDS)
+        self._stops = Stops(store)
+        self._orders = Bell(store, crew.selector, self._stop_cancelled, _ORDERS_SECONDS)
+        self._schedules = Schedules(store, self._name) if options.is_daemon else None
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
-        self._names = Names(store)
-        self._pulse = pulse
-        store.during_outage = self._beat
-        self._rq: RegisteredWorker | None = None
-        self._schedules = Schedules(store, self._name) if options.is_daemon else None
         self._may_have_work = True
-        self._is_suspended = self._is_unheard = False
         self._may_warm = options.is_daemon and options.flows > 0
         self._stopping_since: float | None = None
-        self._claim_at = self._duties_at = self._listen_at = self._orders_at = 0.0
+        self._claim_at = self._duties_at = 0.0
         self._due_at = math.inf
         self._outages = 0
 
@@ -103,7 +96,7 @@ class Worker:
         self._listen_for_signals()
         try:
             self._store.use_one_connection()
-            self._register()
+            self._begin()
             while not self._is_done():
                 self._turn()
             return 0
@@ -115,40 +108,28 @@ class Worker:
         finally:
             self._end()
 
-    def _register(self) -> None:
-        self._store.ping()
-        self._store.take_lease(self._name)
+    def _begin(self) -> None:
+        queues = self._options.queues
+        self._registration.begin(self._name, self._queues(with_flows=self._options.flows > 0), self._crew)
         self._stops.look()
-        if self._options.name:
-            self._names.take(self._options.name, self._name)
-        crew, queues = self._crew, self._queues(with_flows=self._options.flows > 0)
-        self._rq = RegisteredWorker(self._store, self._name, queues, processes=crew.processes, threads=crew.threads)
-        self._rq.register()
         self._duties_at = 0.0
-        if self._pulse:
-            self._pulse.begin(self._name)
-        self._say_started()
-
-    def _say_started(self) -> None:
-        # One that a script has started is silent, and need not ask.
-        versions = {}
-        if self._pulse:
-            versions = {"server": self._store.server_version(), "millstream": metadata.version("millstream")}
         worker_logging.info(
             "worker started",
             worker=self._name,
-            queues=",".join(self._options.queues),
+            queues=",".join(queues),
             processes=self._crew.processes,
             threads=self._crew.threads,
             flows=self._options.flows,
             redis=connections.say_where(self._store.url),
-            **versions,
+            **self._registration.versions(),
         )
 
     def _turn(self) -> None:
         self._claim()
-        self._listen_for_work()
-        self._listen_for_orders()
+        if not self._may_have_work:
+            # Who has no room for a flow run may not take the call for one from a worker that has.
+            self._bell.listen(*map(keys.bell, self._queues(with_flows=self._flows.free_slots > 0)))
+        self._orders.listen(keys.orders(self._name))
         self._crew.watch_for_writing()
         for key, events in self._selector.select(self._patience()):
             if isinstance(key.data, ChildProcess):
@@ -187,10 +168,10 @@ class Worker:
             until = min(until, now + 0.1)
         if self._stopping_since is not None:
             until = min(until, self._stopping_since + self._options.grace_seconds)
-        elif self._may_have_work and self._crew.is_ready and not self._is_suspended:
+        elif self._may_have_work and self._crew.is_ready and not self._registration.is_suspended:
             until = min(until, now + _ASYNC_ONLY_SECONDS)
-        elif not self._bell.is_armed:
-            until = min(until, self._listen_at)
+        elif not self._bell.is_listening:
+            until = min(until, self._bell.again_at)
         return max(until - now, 0.0)
 
     def _is_done(self) -> bool:
@@ -211,38 +192,32 @@ class Worker:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         unfinished = self._in_flight
-        if self._pulse:
-            self._pulse.stop()
+        self._registration.stop()
         if unfinished:
             worker_logging.info("handing back what runs", runs=len(unfinished))
             self._crew.kill()
             self._flows.kill()
         try:
             self._bell.reset()
-            self._stops.reset()
+            self._orders.reset()
             self._store.give_up_soon()
             self._store.release(self._name, unfinished)
             self._stops.clear_away(())
             if self._schedules:
                 self._schedules.end()
-            if self._rq:
-                self._rq.unregister()
-            if self._options.name:
-                self._names.free(self._options.name, self._name)
-            self._store.end_lease(self._name)
+            self._registration.end()
         except (*connections.OUTAGE, errors.ServiceError) as lost:
             worker_logging.warning(
                 "ended without Redis; what it held returns when the lease has run out", reason=str(lost)
             )
         self._crew.end(timeout=2.0)
-        if self._pulse:
-            self._pulse.end()
+        self._registration.leave()
         worker_logging.info("worker ended", worker=self._name)
 
     # -- claiming
 
     def _claim(self) -> None:
-        if not self._may_have_work or self._stopping_since is not None or self._is_suspended:
+        if not self._may_have_work or self._stopping_since is not None or self._registration.is_suspended:
             return
         sync, asynchronous = self._crew.free_slots(self._pace.ahead())
         flows = self._flows.free_slots if self._crew.is_ready else 0
@@ -261,24 +236,21 @@ class Worker:
             return
         if sync <= 0:
             self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
-        claims = claimed.runs
         self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
-        taken_async = sum(claim.is_async for claim in claims)
-        taken_flows = sum(claim.is_flow for claim in claims) if flows > 0 else 0
-        taken_sync = len(claims) - taken_async - taken_flows
-        has_room = taken_sync < sync and taken_async < asynchronous and (taken_flows < flows or flows <= 0)
-        if has_room and (most is None or len(claims) < most):
-            self._may_have_work = False
-        if not claims:
-            return
+        self._may_have_work = not _was_all(claimed, sync, asynchronous, flows, most)
+        if claimed.runs:
+            self._assign(claimed.runs)
+
+    def _assign(self, claims: list[Claim]) -> None:
         refused = [claim for claim in claims if claim.refused_by]
-        if refused:
-            self._store.settle(self._name, [endings.aborted(claim, self._name) for claim in refused])
-            claims = [claim for claim in claims if not claim.refused_by]
-        if self._stops:
-            claims = self._stop_unbegun(claims)
-        if taken_flows:
-            self._flows.begin([claim for claim in claims if claim.is_flow], self._name)
+        if refused or self._stops:
+            stopped = self._stops.among_claimed(claims)
+            cancelled = [claim for claim in claims if claim.run_id in stopped and not claim.refused_by]
+            self._settlements.end_unbegun(refused, cancelled)
+            claims = [claim for claim in claims if not claim.refused_by and claim.run_id not in stopped]
+        flows = [claim for claim in claims if claim.is_flow]
+        if flows:
+            self._flows.begin(flows, self._name)
             claims = [claim for claim in claims if not claim.is_flow]
         if claims:
             last_chance = self._store.settings.crash_limit - 1
@@ -287,124 +259,30 @@ class Worker:
                 [claim for claim in claims if claim.crashes >= last_chance],
             )
 
-    def _stop_unbegun(self, claims: list[Claim]) -> list[Claim]:
-        """End those that are to stop, and give the others."""
-        if not self._stops.among(claim.run_id for claim in claims):
-            return claims
-        self._stops.look()  # One that was cancelled may have been resumed.
-        stopped = set(self._stops.among(claim.run_id for claim in claims))
-        ended = [claim for claim in claims if claim.run_id in stopped]
-        self._store.settle(
-            self._name, [endings.cancelled(claim.run_id, claim.attempt, claim.payload, self._name) for claim in ended]
-        )
-        return [claim for claim in claims if claim.run_id not in stopped]
-
-    def _listen_for_work(self) -> None:
-        if self._may_have_work or time.monotonic() < self._listen_at:
-            return
-        queues = self._queues(with_flows=self._flows.free_slots > 0)
-        if self._bell.is_armed:
-            if queues == self._bell.queues:
-                return
-            # Who has no room for a flow run may not take the call for one from a worker that has.
-            self._selector.unregister(self._bell)
-            self._bell.reset()
-        try:
-            self._bell.arm(queues)
-            self._selector.register(self._bell, selectors.EVENT_READ, self._answer_bell)
-        except connections.OUTAGE:
-            self._silence_bell()
-
     def _queues(self, *, with_flows: bool) -> tuple[str, ...]:
         queues = self._options.queues
         return (*queues, *map(keys.flow_queue, queues)) if with_flows else queues
 
-    def _answer_bell(self) -> None:
-        self._selector.unregister(self._bell)
+    def _look_for_work(self) -> None:
         self._may_have_work = True
-        try:
-            self._bell.answer()
-        except (*connections.OUTAGE, errors.BackendFull):
-            self._silence_bell()
 
-    def _silence_bell(self) -> None:
-        # The claim that follows rides out the outage; then the bell is tried again.
-        self._bell.reset()
-        self._may_have_work = True
-        self._listen_at = time.monotonic() + _FIRST_PAUSE
-
-    # -- settling
+    # -- what the processes say
 
     def _settle(self, news: News) -> None:
-        if news.lines:
-            self._keep_lines(news.lines)
-        if news.returned:
-            self._store.release(self._name, news.returned)
+        self._settlements.settle(news)
+        if news.returned or news.lost:
             self._may_have_work = True
-        for cause in news.deaths:
-            worker_logging.error("a child process died", cause=cause, runs=len(news.lost))
-        for cause in news.replaced:
-            worker_logging.info("a child process is replaced", cause=cause)
-        if news.lost:
-            buried = self._store.release(self._name, news.lost, crashed=True)
-            reaping.settle_orphans(self._store, self._name, buried, news.deaths[-1])
-            self._may_have_work = True
-        for claim, limit in news.overdue:
-            if limit.is_stop:
-                worker_logging.warning("a process was killed, as a cancelled run did not stop", run=claim.run_id)
-                news.ended.append(endings.cancelled(claim.run_id, claim.attempt, claim.payload, self._name))
-                continue
-            worker_logging.error("a process was killed for a time limit", run=claim.run_id, seconds=limit.seconds)
-            outcome = endings.timed_out(claim, limit, self._name)
-            if isinstance(outcome, Postponed):
-                news.failed.append(outcome)
-            else:
-                news.ended.append(outcome)
-        refused: list[str] = []
         if news.ended:
-            refused = self._store.settle(self._name, news.ended)
+            # What that has freed rings.
             self._pace.ended(len(news.ended))
-            # A settled run may have freed others; they ring, but the bell may be silent just now.
         if news.failed:
-            refused += self._store.postpone(self._name, news.failed)
             self._due_at = min(self._due_at, time.monotonic() + min(run.seconds for run in news.failed))
-        if refused:
-            worker_logging.warning("refused: other workers took these runs over", runs=refused)
 
     def _hear_of_flow(self, process: FlowProcess) -> None:
-        news = self._flows.listen(process)
+        for claim, (_, _, record) in self._settlements.settle_flows(self._flows.listen(process)):
+            self._flows.call_hooks(claim, self._name, record)
         # A flow that has ended, or only waits now, leaves room for another one.
         self._may_have_work = True
-        for claim, cause in zip(news.lost, news.causes, strict=True):
-            worker_logging.error("a flow process died", cause=cause, run=claim.run_id)
-            orphans = self._store.release(self._name, [claim.run_id], crashed=True)
-            for _, _, record in reaping.settle_orphans(self._store, self._name, orphans, cause):
-                self._flows.call_hooks(claim, self._name, record)
-
-    # -- being told what is to stop
-
-    def _listen_for_orders(self) -> None:
-        if self._stops.is_armed or time.monotonic() < self._orders_at:
-            return
-        try:
-            self._stops.arm(self._name)
-            self._selector.register(self._stops, selectors.EVENT_READ, self._answer_orders)
-        except connections.OUTAGE:
-            self._miss_orders()
-
-    def _answer_orders(self) -> None:
-        self._selector.unregister(self._stops)
-        try:
-            self._stops.answer()
-        except connections.OUTAGE:
-            self._miss_orders()
-            return
-        self._stop_cancelled()
-
-    def _miss_orders(self) -> None:
-        # What was missed is seen in the duties.
-        self._stops.reset()
-        self._orders_at = time.monotonic() + _LONGEST_PAUSE
 
     def _stop_cancelled(self) -> None:
         self._stops.look()
@@ -413,27 +291,14 @@ class Worker:
             self._crew.stop(run_ids)
             self._flows.stop(run_ids)
 
-    def _keep_lines(self, lines: list[Batch]) -> None:
-        """Before anybody hears that the runs have ended: who then asks for their lines finds all of them."""
-        try:
-            self._logs.write(lines)
-        except errors.BackendFull as full:
-            # The first thing that a full server does without.
-            worker_logging.warning("lines of runs are not kept", runs=len(lines), reason=str(full))
-        except errors.ServiceError:
-            raise
-        except Exception as refused:
-            worker_logging.error("lines of runs are not kept", runs=len(lines), reason=str(refused))
-
     # -- duties, every few seconds
 
     def _do_duties(self) -> None:
         self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2
-        self._beat()
-        if not self._store.renew_lease(self._name):
+        self._registration.show_life()
+        if not self._registration.renew():
             self._start_over()
             return
-        self._keep_name()
         if self._outages != self._store.outages:
             self._outages = self._store.outages
             # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
@@ -448,48 +313,19 @@ class Worker:
             # The process that flow runs are forked from takes 20 MB, which is for those alone who have such runs.
             if self._store.had_flow_runs(self._options.queues):
                 self._flows.warm()
-        assert self._rq is not None
-        try:
-            self._rq.beat(busy=not self._is_idle, tally=self._pace.take_tally())
-            self._rq.maintain()
-            suspended = self._rq.is_suspended()
-        except (*connections.OUTAGE, errors.BackendFull) as lost:
-            if not self._is_unheard:
-                worker_logging.warning("a heartbeat was missed", reason=str(lost))
-            self._is_unheard = True
-            return
-        self._is_unheard = False
-        if suspended != self._is_suspended:
-            self._is_suspended = suspended
-            worker_logging.info("suspended, as `rq suspend` asks" if suspended else "resumed")
-
-    def _keep_name(self) -> None:
-        if self._options.name:
-            try:
-                self._names.take(self._options.name, self._name)
-            except errors.WorkerNameTaken as taken:
-                # After an outage. Leases have names of their own, so it only makes two workers look like one.
-                worker_logging.warning("another worker has this name", reason=str(taken))
-
-    def _beat(self) -> None:
-        if self._pulse:
-            self._pulse.beat()
+        self._registration.beat(busy=not self._is_idle, tally=self._pace.take_tally())
 
     def _start_over(self) -> None:
         """Our lease ran out and others have our runs: stop executing them, and come back under a new name."""
         worker_logging.error("the lease ran out; what was running is stopped, others have it now", worker=self._name)
         self._crew.kill()
         self._flows.kill()
-        if self._rq:
-            self._rq.unregister()
-        if self._stops.is_armed:
-            self._selector.unregister(self._stops)
-        self._stops.reset()
-        self._name = ids.new_owner_id(ids.label_of(self._name))
+        self._registration.withdraw()
+        self._name = self._settlements.owner = ids.new_owner_id(ids.label_of(self._name))
         self._crew.start(self._name)
         if self._schedules:
             self._schedules.owner = self._name
-        self._register()
+        self._begin()
         self._may_have_work = True
 
     # -- being told to stop
@@ -518,3 +354,13 @@ class Worker:
         assert self._options.lifeline is not None
         if not os.read(self._options.lifeline, 64):
             raise StopAtOnce
+
+
+def _was_all(claimed: Claimed, sync: int, asynchronous: int, flows: int, most: int | None) -> bool:
+    """Whether the queues had no more than this, given the slots of each kind that there were, and how many in all."""
+    taken_async = sum(claim.is_async for claim in claimed.runs)
+    taken_flows = sum(claim.is_flow for claim in claimed.runs) if flows > 0 else 0
+    taken_sync = len(claimed.runs) - taken_async - taken_flows
+    if most is not None and len(claimed.runs) >= most:
+        return False
+    return taken_sync < sync and taken_async < asynchronous and (flows <= 0 or taken_flows < flows)
