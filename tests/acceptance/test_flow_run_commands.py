@@ -194,7 +194,7 @@ def test_a_run_is_cancelled(url: str) -> None:
     run_id = millstream(url, "deployment", "run", "add-in-turn/t", "-p", "numbers=[100]").strip()
     eventually(lambda: run_history.read_flow_run(run_id).state_name == "Running")
     assert "is Cancelled" in millstream(url, "flow-run", "cancel", run_id[:12], "--wait")
-    assert run_id in millstream(url, "flow-run", "ls", "--state", "cancelled", "-n", "1")
+    assert run_id in millstream(url, "flow-run", "ls", "--state", "cancelled", "--flow", "add-in-turn")
     assert "has ended" in millstream(url, "flow-run", "cancel", run_id, code=1)
     assert "is Cancelled" in millstream(url, "flow-run", "watch", run_id, code=3)
 
