@@ -234,11 +234,10 @@ def test_a_suspended_flow_is_executed_again() -> None:
 def test_a_suspension_that_takes_too_long_fails_the_flow() -> None:
     """When its time is over it is executed again, and gets FlowPauseTimeout."""
     future = suspended.submit(timeout=0.3)
-    run_id = paused_run(future, "Suspended")
     with pytest.raises(exceptions.FlowPauseTimeout, match="nobody resumed it"):
         future.result(timeout=20)
     with pytest.raises(exceptions.NotPausedError, match="it is Failed"):
-        resume_flow_run(run_id)
+        resume_flow_run(future.run_id)
 
 
 def test_only_a_queued_flow_can_be_suspended() -> None:

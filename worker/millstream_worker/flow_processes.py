@@ -106,7 +106,8 @@ class FlowProcesses:
         self.grace_seconds = 5.0
         """How long a run may take to stop."""
         self._selector = selector
-        self._processes: dict[str, FlowProcess] = {}
+        # A run may be back, resumed or handed back, before its last process is quite gone.
+        self._processes: dict[tuple[str, int], FlowProcess] = {}
 
     def warm(self) -> None:
         """Have the process ready from which they are forked; else the first run waits for that."""
@@ -124,7 +125,7 @@ class FlowProcesses:
     @property
     def in_flight(self) -> list[str]:
         """The ids of the runs that are executed."""
-        return list(self._processes)
+        return [run_id for run_id, _ in self._processes]
 
     def begin(self, claims: Sequence[Claim], owner: str) -> None:
         """Execute these, under the lease of `owner`."""
@@ -133,7 +134,7 @@ class FlowProcesses:
                 # It has settled this run, which goes on already, and is about to end: without its channel it does now.
                 self._drop(self._processes[claim.run_id])
             process = FlowProcess(_context(), claim, owner)
-            self._processes[claim.run_id] = process
+            self._processes[claim.run_id, claim.attempt] = process
             self._selector.register(process.channel, selectors.EVENT_READ, process)
 
     def listen(self, process: FlowProcess) -> FlowNews:
@@ -143,7 +144,7 @@ class FlowProcesses:
             return news
         self._drop(process)
         cause = process.cause_of_death()
-        if not process.has_ended:
+        if not process.has_ended and process.claim.run_id not in self.in_flight:
             news.lost.append(process.claim)
             news.causes.append(cause)
         return news
@@ -156,9 +157,8 @@ class FlowProcesses:
 
     def stop(self, run_ids: Sequence[str]) -> None:
         """Have those of these runs stop that are executed here; told once, they have `grace_seconds` for it."""
-        for run_id in run_ids:
-            process = self._processes.get(run_id)
-            if process is not None and process.deadline == math.inf:
+        for process in self._processes.values():
+            if process.claim.run_id in run_ids and process.deadline == math.inf:
                 process.stop(self.grace_seconds)
 
     @property
@@ -183,4 +183,4 @@ class FlowProcesses:
     def _drop(self, process: FlowProcess) -> None:
         self._selector.unregister(process.channel)
         process.channel.close()
-        del self._processes[process.claim.run_id]
+        del self._processes[process.claim.run_id, process.claim.attempt]
