@@ -139,8 +139,8 @@ def test_a_flow_goes_on_elsewhere_if_that_is_the_policy(running: Processes, ledg
     again = eventually(lambda: ledger.lines("start")[2:], 20)
     assert {line["pid"] for line in again}.isdisjoint(line["pid"] for line in lines)
     Path(gate).touch()
-    eventually(lambda: state_of(stubborn.run_id) is StateType.COMPLETED)
-    assert record_of(stubborn.run_id).attempt == 2
+    eventually(lambda: state_of(stubborn.id.hex) is StateType.COMPLETED)
+    assert record_of(stubborn.id.hex).attempt == 2
 
 
 def test_a_limit_holds_runs_back(running: Processes, ledger: Ledger) -> None:
@@ -152,9 +152,9 @@ def test_a_limit_holds_runs_back(running: Processes, ledger: Ledger) -> None:
     waits_for_file.deploy("queued", **options)
     waits_for_file.deploy("dropped", collision_strategy="CANCEL_NEW", **options)
     start_worker(running)
-    first, second = (run_deployment("waits-for-file/queued", timeout=0).run_id for _ in range(2))
+    first, second = (run_deployment("waits-for-file/queued", timeout=0).id.hex for _ in range(2))
     eventually(lambda: ledger.lines("start"))
-    third = run_deployment("waits-for-file/dropped", timeout=0).run_id
+    third = run_deployment("waits-for-file/dropped", timeout=0).id.hex
     eventually(lambda: ledger.lines("start")[1:])
     dropped = run_deployment("waits-for-file/dropped", timeout=10)
     assert dropped.state.is_cancelled()
@@ -176,5 +176,5 @@ def test_a_run_begins_when_it_is_due(running: Processes, ledger: Ledger) -> None
     run = run_deployment("waits-for-file/later", scheduled_time=due, timeout=0)
     assert run.state.is_scheduled()
     assert run.state.details == {"scheduled_time": due}
-    eventually(lambda: state_of(run.run_id) is StateType.COMPLETED)
+    eventually(lambda: state_of(run.id.hex) is StateType.COMPLETED)
     assert 0 <= ledger.lines("start")[0]["at"] - due.timestamp() < 5

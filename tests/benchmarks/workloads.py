@@ -59,7 +59,7 @@ def noop_flow(x: int = 0) -> int:
 def triggers(x: int, queue: str) -> str:
     """Queue a flow run, and do not wait for it: its id."""
     run = run_deployment(f"noop-flow/{queue}", {"x": x}, timeout=0, as_subflow=False)
-    return run.run_id
+    return run.id.hex
 
 
 @flow
