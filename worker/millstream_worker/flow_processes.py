@@ -130,9 +130,6 @@ class FlowProcesses:
     def begin(self, claims: Sequence[Claim], owner: str) -> None:
         """Execute these, under the lease of `owner`."""
         for claim in claims:
-            if claim.run_id in self._processes:
-                # It has settled this run, which goes on already, and is about to end: without its channel it does now.
-                self._drop(self._processes[claim.run_id])
             process = FlowProcess(_context(), claim, owner)
             self._processes[claim.run_id, claim.attempt] = process
             self._selector.register(process.channel, selectors.EVENT_READ, process)
@@ -140,7 +137,7 @@ class FlowProcesses:
     def listen(self, process: FlowProcess) -> FlowNews:
         """Take in what a process said."""
         news = FlowNews()
-        if self._processes.get(process.claim.run_id) is not process or process.receive():
+        if process.receive():
             return news
         self._drop(process)
         cause = process.cause_of_death()
