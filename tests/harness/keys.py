@@ -23,7 +23,9 @@ def _check(client: Any, work_may_be_left: bool) -> bool:
     found = [key.decode() for key in client.scan_iter(count=1000)]
     lasting = [key for key in found if client.ttl(key) == -1]
     unfinished = [key for key in lasting if _matches(key, keys.LIVE)]
-    assert work_may_be_left or not unfinished, f"work left in the store: {sorted(unfinished)}"
+    if unfinished and not work_may_be_left:
+        jobs = {key: client.hgetall(key) for key in unfinished if key.startswith("rq:job:")}
+        raise AssertionError(f"work left in the store: {sorted(unfinished)}, jobs: {jobs}")
     endless = [key for key in lasting if not _matches(key, keys.PERMANENT)]
     assert not endless, f"keys without an expiry, and not in keys.PERMANENT: {sorted(endless)}"
     return True
