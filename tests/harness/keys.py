@@ -24,7 +24,7 @@ def _check(client: Any, work_may_be_left: bool) -> bool:
     lasting = [key for key in found if client.ttl(key) == -1]
     unfinished = [key for key in lasting if _matches(key, keys.LIVE)]
     if unfinished and not work_may_be_left:
-        jobs = {key: client.hgetall(key) for key in unfinished if key.startswith("rq:job:")}
+        jobs = {key: client.hgetall(key) for key in unfinished if key.startswith(("rq:job:", "ms:runs:"))}
         raise AssertionError(f"work left in the store: {sorted(unfinished)}, jobs: {jobs}")
     endless = [key for key in lasting if not _matches(key, keys.PERMANENT)]
     assert not endless, f"keys without an expiry, and not in keys.PERMANENT: {sorted(endless)}"
