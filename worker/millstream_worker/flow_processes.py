@@ -21,10 +21,11 @@ _PRELOADED: Final = ["millstream_worker.flow_nursery"]
 
 @dataclass(slots=True)
 class FlowNews:
-    """What one look at a process brought: its run has ended, or was lost with it, by some cause."""
+    """What one look at a process brought: the run that it has left, by what cause, and whether it `died` over it."""
 
-    lost: list[Claim] = field(default_factory=list[Claim])
+    left: list[Claim] = field(default_factory=list[Claim])
     causes: list[str] = field(default_factory=list[str])
+    died: list[str] = field(default_factory=list[str])
 
 
 class FlowProcess:
@@ -141,9 +142,11 @@ class FlowProcesses:
             return news
         self._drop(process)
         cause = process.cause_of_death()
-        if not process.has_ended and process.claim.run_id not in self.in_flight:
-            news.lost.append(process.claim)
+        if process.claim.run_id not in self.in_flight:
+            news.left.append(process.claim)
             news.causes.append(cause)
+            if not process.has_ended:
+                news.died.append(process.claim.run_id)
         return news
 
     def call_hooks(self, claim: Claim, owner: str, record: bytes) -> None:

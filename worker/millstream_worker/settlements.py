@@ -56,11 +56,13 @@ class Settlements:
             news.ended.append(outcome)
 
     def settle_flows(self, news: FlowNews) -> list[tuple[Claim, Outcome]]:
-        """Settle flow runs whose processes died; those that ended by that, with their last records."""
+        """Settle flow runs whose processes have gone without doing that; those that so ended, with their last records."""
         ended: list[tuple[Claim, Outcome]] = []
-        for claim, cause in zip(news.lost, news.causes, strict=True):
-            worker_logging.error("a flow process died", cause=cause, run=claim.run_id)
+        for claim, cause in zip(news.left, news.causes, strict=True):
+            # Of a run that was settled this changes nothing.
             orphans = self._store.release(self.owner, [claim.run_id], crashed=True)
+            if orphans or claim.run_id in news.died:
+                worker_logging.error("a flow process died", cause=cause, run=claim.run_id)
             settled = reaping.settle_orphans(self._store, self.owner, orphans, cause)
             ended += [(claim, outcome) for outcome in settled]
         return ended

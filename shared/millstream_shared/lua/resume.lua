@@ -8,7 +8,8 @@ local key, job = tree(id), 'rq:job:' .. id
 local now = redis.call('HGET', key, id)
 -- Equal bytes mean that this very call was made before and only its answer was lost.
 if now == record then return 1 end
-if now ~= before then return 0 end
+-- One that goes on already, or has not ended yet, is left alone; a suspended one is paused.
+if now ~= before or not (has_ended(now) or string.byte(now, 2) == 104) then return 0 end
 if payload == '' then
   payload = redis.call('HGET', job, 'dead_letter') or redis.call('HGET', job, 'payload')
   if not payload then return -1 end
