@@ -56,7 +56,7 @@ class Settlements:
             news.ended.append(outcome)
 
     def settle_flows(self, news: FlowNews) -> list[tuple[Claim, Outcome]]:
-        """Settle flow runs whose processes have gone without doing that; those that so ended, with their last records."""
+        """Settle flow runs whose processes have gone without doing that; those that ended so, and their records."""
         ended: list[tuple[Claim, Outcome]] = []
         for claim, cause in zip(news.left, news.causes, strict=True):
             # Of a run that was settled this changes nothing.
