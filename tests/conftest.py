@@ -12,7 +12,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from millstream import embedded
+from millstream import embedded, sessions
 from millstream.embedded import homes
 from millstream_shared import settings
 from millstream_shared.store import Store
@@ -62,6 +62,17 @@ def _fresh_settings() -> Iterator[None]:
     settings.get_settings.cache_clear()
     yield
     settings.get_settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_session(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No session of another test, with another server; but those of the manual share theirs, as they share a server."""
+    if "fundamentals" in request.path.parts:
+        yield
+        return
+    sessions.close_current()
+    yield
+    sessions.close_current()
 
 
 @pytest.fixture

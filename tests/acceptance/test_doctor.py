@@ -2,13 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from millstream import sessions
 from millstream.cli import main
 from millstream_shared import ids, settings
 from millstream_shared.queues import Queues
@@ -16,13 +14,6 @@ from millstream_shared.store import Store
 from tests.contract.test_store_queue import queued
 from tests.harness.commands import millstream, millstream_json
 from tests.harness.servers import RealServer, find_valkey
-
-
-@pytest.fixture(autouse=True)
-def _nobody_elses_session() -> Iterator[None]:
-    sessions.close_current()
-    yield
-    sessions.close_current()
 
 
 def finding(server: RealServer, check: str, code: int | None = None) -> tuple[str, str, str]:

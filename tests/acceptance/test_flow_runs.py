@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,18 +51,14 @@ QUICK_LEASES = {"MILLSTREAM_LEASE_SECONDS": "2", "MILLSTREAM_HEARTBEAT_SECONDS":
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     (folder / "flows_of_test.py").write_text(PROGRAM)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "flows_of_test", raising=False)
-    # A test that was run before may have left one, to another server.
-    sessions.close_current()
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
     running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
-    yield Ledger(folder / "ledger")
-    sessions.close_current()
-    settings.get_settings.cache_clear()
+    return Ledger(folder / "ledger")
 
 
 def start_worker(running: Processes, *arguments: str, **environment: str) -> Process:

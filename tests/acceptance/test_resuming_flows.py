@@ -6,7 +6,6 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -115,18 +114,14 @@ make()()
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     (folder / "program.py").write_text(PROGRAM)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.delitem(sys.modules, "program", raising=False)
-    # A test that was run before may have left one, to another server.
-    sessions.close_current()
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
     running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
-    yield Ledger(folder / "ledger")
-    sessions.close_current()
-    settings.get_settings.cache_clear()
+    return Ledger(folder / "ledger")
 
 
 def start_worker(running: Processes) -> Process:
