@@ -68,7 +68,7 @@ class QueuedFlowRun:
 
 def flow_facets(created: float, flow_name: str, deployment_id: str = "") -> str:
     """What a flow run is listed under, as the scripts take it."""
-    return f"{round(created * 1000)}\n{flow_name.replace(chr(10), ' ')}\n{deployment_id}"
+    return f"{round(created * 1e6)}\n{flow_name.replace(chr(10), ' ')}\n{deployment_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ local function list_flow_run(id, before, record, facets, keep)
   local state = string.lower(string.sub(record, 2, 2))
   local old = before and string.lower(string.sub(before, 2, 2))
   if state == old then return end
-  local now = now_ms()
+  local now = now_ms() * 1000
   local function add(list, born, is_trimmed)
     redis.call('ZADD', list, born, id)
-    if is_trimmed then redis.call('ZREMRANGEBYSCORE', list, '-inf', now - 2000 * keep) end
+    if is_trimmed then redis.call('ZREMRANGEBYSCORE', list, '-inf', now - 2000000 * keep) end
     redis.call('EXPIRE', list, 2 * keep)
   end
   local born = redis.call('ZSCORE', 'ms:flow-runs', id)

@@ -13,7 +13,10 @@ for i = 3, #ARGV, 4 do
   local key = tree(id)
   local before = redis.call('HGET', key, id)
   local tries = string.match(hold, '^l(%d+)$')
-  if (has_ended(before) and hold ~= 'a') or (tries and redis.call('HEXISTS', held, id) == 0) then
+  if tries and has_ended(record) then
+    -- A late word of a run that was interrupted meanwhile: how it ended is for `settle`, which also takes its job away.
+    refused[#refused + 1] = id
+  elseif (has_ended(before) and hold ~= 'a') or (tries and redis.call('HEXISTS', held, id) == 0) then
     if before ~= record then refused[#refused + 1] = id end
   elseif must_stop(id, record) then
     refused[#refused + 1] = id
@@ -27,7 +30,7 @@ for i = 3, #ARGV, 4 do
     end
     if hold == 'h' or hold == 'a' then redis.call('HSET', held, id, '1') end
   end
-  if has_ended(record) and not must_stop(id, record) then redis.call('HDEL', held, id) end
+  if has_ended(record) and not tries and not must_stop(id, record) then redis.call('HDEL', held, id) end
 end
 for key in pairs(trees) do redis.call('EXPIRE', key, retention) end
 return refused
