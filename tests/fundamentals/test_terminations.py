@@ -76,14 +76,16 @@ def test_an_outer_flow_ends_with_its_inner_one(handled: list[int]) -> None:
 def test_async_flows_side_by_side_all_end(handled: list[int]) -> None:
     """Those that wait as well as the one that was going on."""
     ended: list[str] = []
+    both_go_on = asyncio.Barrier(2)
 
     @flow
     async def waiting() -> None:
+        await both_go_on.wait()
         await asyncio.sleep(10)
 
     @flow
     async def ending() -> None:
-        await asyncio.sleep(0)
+        await both_go_on.wait()
         end_this_process()
         await asyncio.sleep(10)
 
