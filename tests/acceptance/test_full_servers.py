@@ -140,7 +140,7 @@ def test_a_worker_starts_and_stops_on_a_full_server(running: Processes, folder: 
     client.config_set("maxmemory", 0)
     script.kill()
     start_worker(running, real.url, **gate)
-    eventually(lambda: client.zcard("ms:leases") == 1)  # the script's was given up, and its flow run ended
+    eventually(lambda: client.zcard("ms:leases") == 1, 30)  # the script's was given up, and its flow run ended
     client.close()
 
 
