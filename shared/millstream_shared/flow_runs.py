@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from millstream_shared import errors, ids, keys, orders, records, rq_queue
+from millstream_shared import errors, keys, orders, records, rq_queue
 from millstream_shared.kept import Kept
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
@@ -182,8 +182,3 @@ class FlowRuns:
         """Forget these, as far as they have ended without completing."""
         for at in range(0, len(run_ids), 500):
             self._store.script("forget", *run_ids[at : at + 500])
-
-
-def is_id(text: str) -> bool:
-    """Whether this is the id of a flow run, 32 hex digits."""
-    return len(text) == 32 and all(digit in "0123456789abcdef" for digit in text) and ids.is_flow(text)

@@ -2,11 +2,8 @@
 
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +12,7 @@ from millstream import exceptions, limits, sessions
 from millstream.cancelling import cancel
 from millstream.deployments import run_deployment
 from millstream.resuming import resume
-from millstream_shared import records, settings
+from millstream_shared import records
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
@@ -23,8 +20,8 @@ from millstream_shared.unfinished import UnfinishedRuns
 from tests.harness import eventually, ledgers
 from tests.harness.ledgers import Ledger
 from tests.harness.processes import Process, Processes
-from tests.harness.servers import RealServer
 
+MODULE = "flows_to_cancel"
 PROGRAM = (
     ledgers.PROGRAM
     + """
@@ -167,16 +164,9 @@ GRACE = {"MILLSTREAM_TIMEOUT_GRACE_SECONDS": "0.3"}
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    (folder / "flows_to_cancel.py").write_text(PROGRAM)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "flows_to_cancel", raising=False)
-    monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
-    settings.get_settings.cache_clear()
-    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url} | GRACE
-    yield Ledger(folder / "ledger")
-    sessions.close_current()
-    settings.get_settings.cache_clear()
+def ledger(program_ledger: Ledger, running: Processes) -> Ledger:
+    running.environment |= GRACE
+    return program_ledger
 
 
 def start_worker(running: Processes, *arguments: str, **environment: str) -> Process:

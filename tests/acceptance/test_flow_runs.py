@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,14 +11,14 @@ import pytest
 from millstream import sessions
 from millstream.deployments import run_deployment
 from millstream.futures import wait
-from millstream_shared import records, settings
+from millstream_shared import records
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from tests.harness import eventually, ledgers
 from tests.harness.ledgers import Ledger
 from tests.harness.processes import Process, Processes
-from tests.harness.servers import RealServer
 
+MODULE = "flows_of_test"
 PROGRAM = (
     ledgers.PROGRAM
     + """
@@ -51,14 +50,8 @@ QUICK_LEASES = {"MILLSTREAM_LEASE_SECONDS": "2", "MILLSTREAM_HEARTBEAT_SECONDS":
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    (folder / "flows_of_test.py").write_text(PROGRAM)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "flows_of_test", raising=False)
-    monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
-    settings.get_settings.cache_clear()
-    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
-    return Ledger(folder / "ledger")
+def ledger(program_ledger: Ledger) -> Ledger:
+    return program_ledger
 
 
 def start_worker(running: Processes, *arguments: str, **environment: str) -> Process:

@@ -4,7 +4,6 @@ import importlib
 import os
 import random
 import signal
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -13,14 +12,14 @@ import pytest
 from millstream import exceptions, run_history, sessions
 from millstream.futures import future_of
 from millstream.resuming import resume
-from millstream_shared import records, settings
+from millstream_shared import records
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from tests.harness import eventually, ledgers
 from tests.harness.ledgers import Ledger
 from tests.harness.processes import Process, Processes
-from tests.harness.servers import RealServer
 
+MODULE = "program"
 PROGRAM = (
     ledgers.PROGRAM
     + """
@@ -114,14 +113,8 @@ make()()
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    (folder / "program.py").write_text(PROGRAM)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.delitem(sys.modules, "program", raising=False)
-    monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
-    settings.get_settings.cache_clear()
-    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
-    return Ledger(folder / "ledger")
+def ledger(program_ledger: Ledger) -> Ledger:
+    return program_ledger
 
 
 def start_worker(running: Processes) -> Process:
