@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from rq import Queue
@@ -102,6 +104,30 @@ def test_rq_suspend_pauses_our_workers(remote: Processes, valkey: RealServer) ->
     eventually(lambda: client.llen("rq:queue:default") == 6)
     resume(client)
     assert result_of(script) == EXPECTED
+
+
+def test_a_suspended_worker_rests(remote: Processes, valkey: RealServer) -> None:
+    """A worker that may not take the runs which are there waits for that without using the processor."""
+    client = valkey.client()
+    suspend(client)
+    worker = start_worker(
+        remote, "--processes", "1", MILLSTREAM_LOGGING_LEVEL="INFO", MILLSTREAM_HEARTBEAT_SECONDS="0.4"
+    )
+    worker.says("suspended")
+    script = remote.python(PROGRAM)
+    eventually(lambda: client.llen("rq:queue:default") == 6)
+    [name] = [key.decode() for key in client.smembers("rq:workers")]
+    begun, spent = time.monotonic(), seconds_of_cpu(worker.pid)
+    for _ in range(4):
+        beat = client.hget(name, "last_heartbeat")
+        eventually(lambda beat=beat: client.hget(name, "last_heartbeat") != beat)
+    assert seconds_of_cpu(worker.pid) - spent < (time.monotonic() - begun) / 4
+    resume(client)
+    assert result_of(script) == EXPECTED
+
+
+def seconds_of_cpu(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def test_rqs_shutdown_command_ends_our_worker(remote: Processes, valkey: RealServer) -> None:

@@ -168,8 +168,10 @@ class Worker:
             until = min(until, now + 0.1)
         if self._stopping_since is not None:
             until = min(until, self._stopping_since + self._options.grace_seconds)
-        elif self._may_have_work and self._crew.is_ready and not self._registration.is_suspended:
-            until = min(until, now + _ASYNC_ONLY_SECONDS)
+        elif self._may_have_work:
+            # Where nothing may be claimed yet, what changes that is heard, or is a duty.
+            if self._crew.is_ready and not self._registration.is_suspended:
+                until = min(until, now + _ASYNC_ONLY_SECONDS)
         elif not self._bell.is_listening:
             until = min(until, self._bell.again_at)
         return max(until - now, 0.0)
