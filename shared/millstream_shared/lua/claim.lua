@@ -10,7 +10,7 @@ if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
 local held = 'ms:held:' .. owner
-local taken, size, next_due = {}, 0, -1
+local taken, holding, size, next_due = {}, {}, 0, -1
 
 -- A flow run that does not stand in line: its worker ends it.
 local function take_refused(id, worker, run)
@@ -38,7 +38,7 @@ for _, queue in ipairs(open) do
     local id = redis.call('LPOP', key)
     if not id then break end
     local job = 'rq:job:' .. id
-    local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes', 'tries', 'tags')
+    local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes', 'tries', 'tags', 'attempts', 'slots')
     if run[4] and is_twice(id, queue) then
       redis.call('HSET', job, 'status', 'started')
     elseif run[1] then
@@ -49,7 +49,7 @@ for _, queue in ipairs(open) do
         break
       end
       size = size + #run[1]
-      local admitted = not run[5] or slots().admit(id, run[5], owner)
+      local admitted = not run[5] or slots().admit(id, run[5], run[7], owner)
       if admitted then
         if run[2] == 'a' then
           async = async - 1
@@ -58,10 +58,16 @@ for _, queue in ipairs(open) do
         else
           sync = sync - 1
         end
-        local attempt = redis.call('HINCRBY', job, 'attempts', 1)
-        redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now)
-        redis.call('HSET', held, id, attempt)
-        if run[4] then redis.call('HSET', job, 'holder', owner) end
+        local attempt = tonumber(run[6] or 0) + 1
+        redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now, 'attempts', attempt)
+        if run[4] then
+          -- At once, as it may stand in the queue once more: see `is_twice`.
+          redis.call('HSET', job, 'holder', owner)
+          redis.call('HSET', held, id, attempt)
+        else
+          holding[#holding + 1] = id
+          holding[#holding + 1] = attempt
+        end
         taken[#taken + 1] = {
           id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], admitted ~= true and admitted or nil,
         }
@@ -90,5 +96,6 @@ for _, queue in ipairs(open) do
     ring(queue)
   end
 end
+call_with('HSET', held, holding)
 if slots_made then slots_made.pass_slots_on() end
 return { next_due, taken }

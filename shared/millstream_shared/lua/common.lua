@@ -1,8 +1,20 @@
 -- What several scripts share; it is put in front of each of them.
 
+-- The time at which the script began.
+local began
 local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not began then
+    local time = redis.call('TIME')
+    began = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return began
+end
+
+-- Calls a command with a list of values, a thousand at a time: more than some thousands Lua cannot pass on.
+local function call_with(command, key, values)
+  for first = 1, #values, 1000 do
+    redis.call(command, key, unpack(values, first, math.min(first + 999, #values)))
+  end
 end
 
 local function tree(id)
@@ -86,11 +98,11 @@ local function enqueue(queue, ids, front)
   local key = 'rq:queue:' .. queue
   redis.call('SADD', 'rq:queues', key)
   if front then
-    for i = #ids, 1, -1 do redis.call('LPUSH', key, ids[i]) end
+    local reversed = {}
+    for i = #ids, 1, -1 do reversed[#reversed + 1] = ids[i] end
+    call_with('LPUSH', key, reversed)
   else
-    for first = 1, #ids, 1000 do
-      redis.call('RPUSH', key, unpack(ids, first, math.min(first + 999, #ids)))
-    end
+    call_with('RPUSH', key, ids)
   end
   ring(queue)
 end
@@ -159,41 +171,56 @@ end
 -- Ended runs that had slots of limits, or waited for one: `pass_slots_on` goes on with them.
 local leaving = {}
 
--- Writes an ended run's record, takes its job away, frees what waited for it. `told` collects whom to tell, by inbox.
-local function finish(id, record, keep, told, freed)
-  local letter = string.byte(record, 2)
-  -- A flow run that did not complete may be resumed.
-  local is_kept = letter == 75
-  if is_flow(id) then
-    list_flow_run(id, redis.call('HGET', tree(id), id), record, '', keep)
-    is_kept = letter ~= 67
-  end
-  redis.call('HSET', tree(id), id, record)
-  local job = 'rq:job:' .. id
-  local known = redis.call('HMGET', job, 'reply', 'dependents', 'slots', 'awaits')
-  if is_kept then bury(job, id, keep) else redis.call('DEL', job) end
-  if known[1] then
-    told[known[1]] = told[known[1]] or {}
-    -- A small record goes along, and need not be asked for; it is a copy of what never changes again.
-    table.insert(told[known[1]], #record <= 4096 and id .. record or id)
-  end
-  if known[3] or known[4] then leaving[#leaving + 1] = { id = id, slots = known[3], awaits = known[4] } end
-  if known[2] then
-    local dependents = 'ms:dependents:' .. id
-    for _, dependent in ipairs(redis.call('SMEMBERS', dependents)) do
-      local waiting = 'rq:job:' .. dependent
-      if string.byte(dependent) == 64 then
-        -- An inbox that follows the run: '@' and its name.
-        local inbox = string.sub(dependent, 2)
-        told[inbox] = told[inbox] or {}
-        table.insert(told[inbox], #record <= 4096 and id .. record or id)
-      elseif redis.call('HEXISTS', waiting, 'waits') == 1 and redis.call('HINCRBY', waiting, 'waits', -1) == 0 then
-        redis.call('HDEL', waiting, 'waits')
-        freed[#freed + 1] = dependent
-      end
+-- Has an inbox told of a run that has ended. A small record goes along, and need not be asked for; it is a copy of what
+-- never changes again.
+local function add_news(told, inbox, id, record)
+  told[inbox] = told[inbox] or {}
+  table.insert(told[inbox], #record <= 4096 and id .. record or id)
+end
+
+-- Frees what waited for an ended run, of which the job says so. `told` collects whom to tell, by inbox.
+local function free_dependents(id, record, told, freed)
+  local dependents = 'ms:dependents:' .. id
+  for _, dependent in ipairs(redis.call('SMEMBERS', dependents)) do
+    local waiting = 'rq:job:' .. dependent
+    if string.byte(dependent) == 64 then
+      -- An inbox that follows the run: '@' and its name.
+      add_news(told, string.sub(dependent, 2), id, record)
+    elseif redis.call('HEXISTS', waiting, 'waits') == 1 and redis.call('HINCRBY', waiting, 'waits', -1) == 0 then
+      redis.call('HDEL', waiting, 'waits')
+      freed[#freed + 1] = dependent
     end
-    redis.call('DEL', dependents)
   end
+  redis.call('DEL', dependents)
+end
+
+-- Writes the records of ended runs, takes their jobs away, frees what waited for them. `ended` has ids and records in
+-- turn, at most 1,000 of each. What can be done for all of them in one call is: a call costs as much as what it does.
+local function finish(ended, keep, told, freed)
+  local trees, jobs = {}, {}
+  for i = 1, #ended, 2 do
+    local id, record = ended[i], ended[i + 1]
+    local key, job, letter = tree(id), 'rq:job:' .. id, string.byte(record, 2)
+    -- A flow run that did not complete may be resumed.
+    local is_kept = letter == 75
+    if is_flow(id) then
+      list_flow_run(id, redis.call('HGET', key, id), record, '', keep)
+      is_kept = letter ~= 67
+    end
+    trees[key] = trees[key] or {}
+    table.insert(trees[key], id)
+    table.insert(trees[key], record)
+    local known = redis.call('HMGET', job, 'reply', 'dependents', 'slots', 'awaits')
+    if is_kept then bury(job, id, keep) else jobs[#jobs + 1] = job end
+    if known[1] then add_news(told, known[1], id, record) end
+    if known[2] then free_dependents(id, record, told, freed) end
+    if known[3] or known[4] then leaving[#leaving + 1] = { id = id, slots = known[3], awaits = known[4] } end
+  end
+  for key, records in pairs(trees) do
+    redis.call('HSET', key, unpack(records))
+    redis.call('EXPIRE', key, keep)
+  end
+  if #jobs > 0 then redis.call('DEL', unpack(jobs)) end
 end
 
 -- Has an inbox told of the end of a run: when it comes, or, if it has come, with what `tell` sends. Gives whether there
@@ -206,17 +233,14 @@ local function follow(id, inbox, told)
   end
   local record = redis.call('HGET', tree(id), id)
   if not has_ended(record) then return false end
-  told[inbox] = told[inbox] or {}
-  table.insert(told[inbox], #record <= 4096 and id .. record or id)
+  add_news(told, inbox, id, record)
   return true
 end
 
 local function tell(told)
   for inbox, news in pairs(told) do
     local key = 'ms:inbox:' .. inbox
-    for first = 1, #news, 1000 do
-      redis.call('RPUSH', key, unpack(news, first, math.min(first + 999, #news)))
-    end
+    call_with('RPUSH', key, news)
     redis.call('EXPIRE', key, 3600)
   end
 end

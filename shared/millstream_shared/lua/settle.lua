@@ -5,23 +5,26 @@
 -- may use slots.lua
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
-local told, freed, refused, trees = {}, {}, {}, {}
+local ids, ended, settled, refused, told, freed = {}, {}, {}, {}, {}, {}
 local lost = 0
-for i = 3, #ARGV, 3 do
-  local id, attempt, record = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+for i = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+local attempts = redis.call('HMGET', held, unpack(ids))
+for i, id in ipairs(ids) do
+  local attempt, record = ARGV[3 * i + 1], ARGV[3 * i + 2]
   if must_stop(id, record) then
     refused[#refused + 1] = id
-  elseif redis.call('HGET', held, id) == attempt then
-    redis.call('HDEL', held, id)
-    finish(id, record, retention, told, freed)
-    trees[tree(id)] = true
+  elseif attempts[i] == attempt then
+    settled[#settled + 1] = id
+    ended[#ended + 1] = id
+    ended[#ended + 1] = record
   elseif redis.call('HGET', tree(id), id) ~= record then
     -- Equal bytes mean that this very call was made before and only its answer was lost.
     refused[#refused + 1] = id
     lost = lost + 1
   end
 end
-for key in pairs(trees) do redis.call('EXPIRE', key, retention) end
+if #settled > 0 then redis.call('HDEL', held, unpack(settled)) end
+finish(ended, retention, told, freed)
 if lost > 0 then redis.call('HINCRBY', 'ms:counters', 'refused', lost) end
 enqueue_again(freed)
 if #leaving > 0 then slots().pass_slots_on() end

@@ -8,7 +8,7 @@
 local RESERVED_MS = 15000 -- how long a run that was called to its queue keeps its slots before a worker takes it
 local REAPED_MS = 3000 -- after the end of a lease, by when a worker has seen it, if there is one
 local MOST_CALLED = 200 -- of one line, in one go: the server should not be busy for long
-local limits, touched, called, notes = {}, {}, {}, {}
+local limits, touched, called, notes, reserved, unreserved = {}, {}, {}, {}, {}, {}
 
 local function split(text)
   local parts = {}
@@ -51,8 +51,23 @@ local function count_used(name, heavy)
   return used
 end
 
+-- Where each holder has one slot, it is counted once, and then kept in step with what this script does.
 local function count_free(name, limit)
-  return limit.slots - count_used(name, limit.heavy)
+  if limit.heavy then return limit.slots - count_used(name, true) end
+  limit.used = limit.used or count_used(name)
+  return limit.slots - limit.used
+end
+
+local function seat(name, id, holder)
+  local new, limit = redis.call('HSET', 'ms:slots:' .. name, id, holder), limits[name]
+  if limit and limit.used then limit.used = limit.used + new end
+end
+
+-- Gives whether any of these held slots of the limit.
+local function unseat(name, ids)
+  local gone, limit = redis.call('HDEL', 'ms:slots:' .. name, unpack(ids)), limits[name]
+  if limit and limit.used then limit.used = limit.used - gone end
+  return gone > 0
 end
 
 local hand_on
@@ -85,14 +100,14 @@ local function take(id, names, occupy, owner, in_line)
       redis.call('HSET', 'ms:limit:' .. name, 'heavy', '1')
       limits[name].heavy = '1'
     end
-    redis.call('HSET', 'ms:slots:' .. name, id, holder)
+    seat(name, id, holder)
   end
   return needed
 end
 
 local function drop(id, names)
   for _, name in ipairs(names) do
-    if redis.call('HDEL', 'ms:slots:' .. name, id) == 1 then touched[name] = true end
+    if unseat(name, { id }) then touched[name] = true end
   end
 end
 
@@ -110,17 +125,18 @@ end
 
 -- Lets a run begin that is about to be claimed, or sets it aside.
 -- Gives true if it may begin, false if it was set aside, or the name of a limit of 0 that will never let it in.
-local function admit(id, tags, owner)
+-- `slots` are those that were kept for it when it was called.
+local function admit(id, tags, slots, owner)
   local job = 'rq:job:' .. id
-  local slots = redis.call('HGET', job, 'slots')
   if slots then
-    -- Kept for it when it was called. It takes them anew: limits may have changed in between.
-    for _, name in ipairs(split(slots)) do redis.call('HDEL', 'ms:slots:' .. name, id) end
-    redis.call('ZREM', 'ms:slot-leases', id)
+    -- It takes them anew: limits may have changed in between.
+    for _, name in ipairs(split(slots)) do unseat(name, { id }) end
+    unreserved[#unreserved + 1] = id
   end
   local taken, obstacle, never = take(id, limits_of_tags(tags), 1, owner, slots)
   if taken and #taken > 0 then
-    redis.call('HSET', job, 'slots', table.concat(taken, '\n'))
+    local names = table.concat(taken, '\n')
+    if names ~= slots then redis.call('HSET', job, 'slots', names) end
   elseif slots then
     redis.call('HDEL', job, 'slots')
     for _, name in ipairs(split(slots)) do touched[name] = true end
@@ -149,7 +165,8 @@ local function call_run(id, name)
   redis.call('HDEL', 'rq:job:' .. id, 'awaits')
   if taken and #taken > 0 then
     redis.call('HSET', 'rq:job:' .. id, 'slots', table.concat(taken, '\n'))
-    redis.call('ZADD', 'ms:slot-leases', now_ms() + RESERVED_MS, id)
+    reserved[#reserved + 1] = now_ms() + RESERVED_MS
+    reserved[#reserved + 1] = id
   end
   called[#called + 1] = id
 end
@@ -275,16 +292,24 @@ end
 
 -- The last thing that a script does about slots: those that became free go to whoever is next.
 local function pass_slots_on(is_upkeep)
+  local seats = {}
   for _, run in ipairs(leaving) do
     if run.slots then
-      drop(run.id, split(run.slots))
-      redis.call('ZREM', 'ms:slot-leases', run.id)
+      unreserved[#unreserved + 1] = run.id
+      for _, name in ipairs(split(run.slots)) do
+        seats[name] = seats[name] or {}
+        table.insert(seats[name], run.id)
+      end
     end
     if run.awaits then
       redis.call('ZREM', 'ms:waiters:' .. run.awaits, run.id)
       touched[run.awaits] = true
     end
   end
+  for name, ids in pairs(seats) do
+    if unseat(name, ids) then touched[name] = true end
+  end
+  call_with('ZREM', 'ms:slot-leases', unreserved)
   if next(touched) == nil and #called == 0 and next(notes) == nil and not is_upkeep then return end
   local unfinished = redis.call('SPOP', 'ms:lines-to-call')
   if unfinished then touched[unfinished] = true end
@@ -293,6 +318,7 @@ local function pass_slots_on(is_upkeep)
     touched[name] = nil
     hand_on(name)
   end
+  call_with('ZADD', 'ms:slot-leases', reserved)
   enqueue_again(called)
   tell(notes)
 end
