@@ -17,7 +17,7 @@ from millstream_shared import entrypoints, errors
 
 if TYPE_CHECKING:
     from millstream.flows import Flow
-    from millstream_shared.deployments import DeploymentRecord, GitSource
+    from millstream_shared.deployments import GitSource
 
 _FORMS: Final = "it is 'folder/file.py:flow', 'module:flow' or 'module.flow'"
 
@@ -127,16 +127,11 @@ def load(entrypoint: str, folder: str | Path | None = None) -> "Flow[..., Any]":
     return _found(_imported(place), name, place)
 
 
-def load_deployed(record: "DeploymentRecord") -> "Flow[..., Any]":
-    """The flow of a deployment, its code fetched if it has a source.
+def load_place(place: Place) -> "Flow[..., Any]":
+    """The same of a place, whose code is fetched if it has a source; the flow remembers it for its deployments.
 
     Raises what `load` raises, and SourceUnavailable.
     """
-    return load_place(Place(record.entrypoint, record.path, record.source))
-
-
-def load_place(place: Place) -> "Flow[..., Any]":
-    """The same of a place, which the flow remembers, so that its deployments lead there."""
     folder: str | Path | None = place.path
     if place.source is not None:
         from millstream import git_sources  # runs programs: only for who has such a source

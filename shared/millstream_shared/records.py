@@ -35,7 +35,7 @@ ABSENT, VALUE, EXCEPTION, REFERENCE = 0, 1, 2, 3
 _LARGEST_EXCEPTION = 512 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One run as it is stored. Times are in seconds since the epoch; `data` is the encoded result or exception.
 
@@ -47,19 +47,19 @@ class Record:
     kind: Literal["task", "flow"]
     state_type: StateType
     state_name: str
-    message: str | None
+    message: str | None = None
     name: str
     function_name: str
-    flow_run_id: str | None
-    parent_run_id: str | None
-    tags: tuple[str, ...]
-    worker: str | None
-    attempt: int
+    flow_run_id: str | None = None
+    parent_run_id: str | None = None
+    tags: tuple[str, ...] = ()
+    worker: str | None = None
+    attempt: int = 1
     created: float
-    started: float | None
-    ended: float | None
-    data_kind: int
-    data: bytes | None
+    started: float | None = None
+    ended: float | None = None
+    data_kind: int = ABSENT
+    data: bytes | None = None
     details: dict[str, Any] | None = None
 
     @property

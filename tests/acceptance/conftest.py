@@ -12,10 +12,17 @@ from tests.harness.servers import RealServer
 
 
 @pytest.fixture
+def ledger(folder: Path, running: Processes, valkey: RealServer) -> Ledger:
+    """What programs and tasks write down; the processes of the test have one server."""
+    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
+    return Ledger(folder / "ledger")
+
+
+@pytest.fixture
 def program_ledger(
     request: pytest.FixtureRequest,
     folder: Path,
-    running: Processes,
+    ledger: Ledger,
     valkey: RealServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Ledger:
@@ -29,5 +36,4 @@ def program_ledger(
     monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
-    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
-    return Ledger(folder / "ledger")
+    return ledger

@@ -117,13 +117,9 @@ def most_at_once(ledger: Ledger, deaths: dict[int, float] | None = None) -> int:
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer) -> Ledger:
-    running.environment |= {
-        "LEDGER": str(folder / "ledger"),
-        "MILLSTREAM_REDIS_URL": valkey.url,
-        "MILLSTREAM_LOGGING_LEVEL": "WARNING",
-    }
-    return Ledger(folder / "ledger")
+def ledger(ledger: Ledger, running: Processes) -> Ledger:
+    running.environment["MILLSTREAM_LOGGING_LEVEL"] = "WARNING"
+    return ledger
 
 
 @pytest.fixture

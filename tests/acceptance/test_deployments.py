@@ -79,8 +79,8 @@ def test_a_script_makes_a_deployment_of_its_own_flow(shared: Processes) -> None:
     assert (in_task.version, in_task.parameters) == ("1", {"x": 42})
     for record in (by_hand, in_task):
         assert (record.entrypoint, record.path) == ("program.py:target_flow", str(shared.folder))
-    loaded = "from millstream import deployments, flow_sources\n" + (
-        "print('gives', flow_sources.load_deployed(deployments.read('target-flow/programmatic-deployment'))(4))"
+    loaded = "from millstream.deployments import run_deployment\n" + (
+        "print('gives', run_deployment('target-flow/programmatic-deployment', parameters={'x': 4}).state.result())"
     )
     assert "gives 8" in shared.python(loaded).succeed()
     worker.send(signal.SIGTERM)

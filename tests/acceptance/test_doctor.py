@@ -11,8 +11,8 @@ from millstream.cli import main
 from millstream_shared import ids, settings
 from millstream_shared.queues import Queues
 from millstream_shared.store import Store
-from tests.contract.test_store_queue import queued
 from tests.harness.commands import millstream, millstream_json
+from tests.harness.queued_runs import queued
 from tests.harness.servers import RealServer, find_valkey
 
 

@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -19,11 +18,11 @@ from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from millstream_shared.unfinished import UnfinishedRuns
 from millstream_shared.workers import Workers
-from tests.contract.test_store_queue import record as a_record
 from tests.harness import eventually, ledgers
 from tests.harness.commands import millstream, millstream_json
 from tests.harness.ledgers import Ledger
 from tests.harness.processes import Process, Processes
+from tests.harness.queued_runs import record as a_record
 from tests.harness.servers import RealServer
 
 QUICK = {"MILLSTREAM_LEASE_SECONDS": "2", "MILLSTREAM_HEARTBEAT_SECONDS": "0.5"}
@@ -80,16 +79,12 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
-    running.environment |= {
-        "LEDGER": str(folder / "ledger"),
-        "MILLSTREAM_REDIS_URL": valkey.url,
-        "MILLSTREAM_LOGGING_LEVEL": "WARNING",
-    }
+def ledger(ledger: Ledger, running: Processes, valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    running.environment["MILLSTREAM_LOGGING_LEVEL"] = "WARNING"
     monkeypatch.setenv("MILLSTREAM_REDIS_URL", valkey.url)
     settings.get_settings.cache_clear()
     sessions.close_current()
-    yield Ledger(folder / "ledger")
+    yield ledger
     sessions.close_current()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from millstream import run_history, sessions
-from millstream_shared import records, settings
+from millstream_shared import settings
 from millstream_shared.claims import RecordedRun, flow_facets
 from millstream_shared.ids import new_flow_run_id, new_owner_id
 from millstream_shared.records import Record
@@ -276,18 +276,10 @@ def _made(at: int) -> RecordedRun:
         kind="flow",
         state_type=StateType.COMPLETED,
         state_name="Completed",
-        message=None,
         name=f"run-{at}",
         function_name="f",
-        flow_run_id=None,
-        parent_run_id=None,
-        tags=(),
-        worker=None,
-        attempt=1,
         created=now,
         started=now,
         ended=now,
-        data_kind=records.ABSENT,
-        data=None,
     )
     return RecordedRun(record.run_id, record.encode(), flow_facets(now, "f"))

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -47,13 +46,9 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer) -> Ledger:
-    running.environment |= {
-        "LEDGER": str(folder / "ledger"),
-        "MILLSTREAM_REDIS_URL": valkey.url,
-        "MILLSTREAM_LOGGING_LEVEL": "WARNING",
-    }
-    return Ledger(folder / "ledger")
+def ledger(ledger: Ledger, running: Processes) -> Ledger:
+    running.environment["MILLSTREAM_LOGGING_LEVEL"] = "WARNING"
+    return ledger
 
 
 def start_worker(running: Processes, *options: str) -> Process:

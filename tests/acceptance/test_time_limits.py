@@ -123,13 +123,9 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer) -> Ledger:
-    running.environment |= {
-        "LEDGER": str(folder / "ledger"),
-        "MILLSTREAM_REDIS_URL": valkey.url,
-        "MILLSTREAM_TIMEOUT_GRACE_SECONDS": "0.5",
-    }
-    return Ledger(folder / "ledger")
+def ledger(ledger: Ledger, running: Processes) -> Ledger:
+    running.environment["MILLSTREAM_TIMEOUT_GRACE_SECONDS"] = "0.5"
+    return ledger
 
 
 @pytest.fixture

@@ -11,13 +11,6 @@ import pytest
 from tests.harness import eventually, ledgers
 from tests.harness.ledgers import Ledger
 from tests.harness.processes import Process, Processes
-from tests.harness.servers import RealServer
-
-
-@pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer) -> Ledger:
-    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
-    return Ledger(folder / "ledger")
 
 
 def start_worker(running: Processes, *arguments: str, **environment: str) -> Process:

@@ -4,7 +4,6 @@ import collections
 import os
 import signal
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,12 +16,6 @@ from tests.harness.processes import Process, Processes
 from tests.harness.servers import RealServer
 
 QUICK = {"MILLSTREAM_LEASE_SECONDS": "2", "MILLSTREAM_HEARTBEAT_SECONDS": "0.5"}
-
-
-@pytest.fixture
-def ledger(folder: Path, running: Processes, valkey: RealServer) -> Ledger:
-    running.environment |= {"LEDGER": str(folder / "ledger"), "MILLSTREAM_REDIS_URL": valkey.url}
-    return Ledger(folder / "ledger")
 
 
 def start_worker(running: Processes, *arguments: str, **environment: str) -> Process:

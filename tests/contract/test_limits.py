@@ -5,34 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
-from millstream_shared import errors, ids, keys
+from millstream_shared import errors, keys
 from millstream_shared.limits import Answer, Limits
 from millstream_shared.states import StateType
 from millstream_shared.store import QueuedRun, Store
-from tests.contract.test_store_queue import FLOW, queued, record
+from tests.harness.queued_runs import FLOW, queued, record
 
 
 @pytest.fixture
 def limits(store: Store) -> Limits:
     return Limits(store.script)
-
-
-@pytest.fixture
-def owner(store: Store):
-    """A worker with a lease."""
-    name = ids.new_owner_id("worker")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
-
-
-@pytest.fixture
-def client(store: Store):
-    """A process whose code takes slots."""
-    name = ids.new_owner_id("client")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
-import pytest
 from rq import Queue
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry
@@ -16,17 +15,8 @@ from millstream_shared import ids, keys, rq_queue
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from millstream_worker import jobs
-from tests.contract.test_store_queue import FLOW, claim, queued, record, submit
+from tests.harness.queued_runs import FLOW, claim, queued, record, submit
 from tests.harness.servers import Server
-
-
-@pytest.fixture
-def owner(store: Store):
-    """A worker with a lease."""
-    name = ids.new_owner_id("worker")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
 
 
 def settle(store: Store, owner: str, run_id: str, attempt: int = 1, state: StateType = StateType.COMPLETED) -> None:

@@ -14,17 +14,8 @@ from millstream_shared import ids, keys
 from millstream_shared.claims import Postponed
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
-from tests.contract.test_store_queue import claim, queued, record, submit
+from tests.harness.queued_runs import claim, queued, record, submit
 from tests.harness.servers import Server
-
-
-@pytest.fixture
-def owner(store: Store):
-    """A worker with a lease."""
-    name = ids.new_owner_id("worker")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
 
 
 @pytest.fixture

@@ -1,14 +1,10 @@
 """What the store promises about background runs and those who follow them, on every kind of server."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from millstream_shared import envelopes, ids
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record, decode
 from millstream_shared.store import QueuedRun, Store
-from tests.contract.test_store_queue import record
+from tests.harness.queued_runs import record
 
 
 def queued(name: str = "f", run_id: str | None = None, upstream: str = "") -> QueuedRun:
@@ -23,14 +19,6 @@ def submit(store: Store, *runs: QueuedRun, is_async: bool = False) -> None:
 
 def ended(run_id: str) -> Record:
     return record(run_id)
-
-
-@pytest.fixture
-def owner(store: Store) -> Iterator[str]:
-    name = ids.new_owner_id("worker")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
 
 
 def finish_all(store: Store, owner: str) -> None:

@@ -10,16 +10,7 @@ from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from millstream_shared.unfinished import UnfinishedRuns
 from millstream_shared.workers import Workers
-from tests.contract.test_store_queue import FLOW, claim, queued, record, submit
-
-
-@pytest.fixture
-def owner(store: Store):
-    """A worker with a lease."""
-    name = ids.new_owner_id("worker")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
+from tests.harness.queued_runs import FLOW, claim, queued, record, submit
 
 
 @pytest.fixture

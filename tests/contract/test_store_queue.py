@@ -5,59 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from millstream_shared import envelopes, errors, ids, records
-from millstream_shared.claims import HOLD, QueuedRun, RecordedRun
-from millstream_shared.envelopes import Header
-from millstream_shared.records import Record
+from millstream_shared import errors, ids, records
+from millstream_shared.claims import HOLD, RecordedRun
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
-
-FLOW = ids.new_flow_run_id()
-
-
-def queued(upstream: str = "", run_id: str | None = None) -> QueuedRun:
-    run_id = run_id or ids.new_task_run_id(FLOW)
-    header = Header("m:f", "f", "", FLOW, "flow", "flow", None, (), (), 1).encoded
-    payload = envelopes.seal(run_id, 1.0, header, bytes.fromhex(upstream), b"body", None)
-    return QueuedRun(run_id, f"f-{run_id[-3:]}", payload, upstream)
-
-
-def record(run_id: str, state_type: StateType = StateType.COMPLETED) -> Record:
-    return Record(
-        run_id=run_id,
-        kind="task",
-        state_type=state_type,
-        state_name=state_type.value.capitalize(),
-        message=None,
-        name=f"f-{run_id[-3:]}",
-        function_name="f",
-        flow_run_id=FLOW,
-        parent_run_id=None,
-        tags=(),
-        worker="w",
-        attempt=1,
-        created=1.0,
-        started=2.0,
-        ended=None if state_type is StateType.RUNNING else 3.0,
-        data_kind=records.ABSENT,
-        data=None,
-    )
-
-
-def submit(store: Store, *runs: QueuedRun, queue: str = "q", is_async: bool = False, in_front: bool = False) -> None:
-    store.submit(queue, runs, inbox="me", is_async=is_async, in_front=in_front)
-
-
-def claim(store: Store, owner: str, sync: int = 100, asynchronous: int = 100, queues: tuple[str, ...] = ("q",)):
-    return store.claim(owner, queues, sync_slots=sync, async_slots=asynchronous).runs
-
-
-@pytest.fixture
-def owner(store: Store):
-    name = ids.new_owner_id("worker")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
+from tests.harness.queued_runs import FLOW, claim, queued, record, submit
 
 
 def finish(store: Store, owner: str, *run_ids: str) -> None:

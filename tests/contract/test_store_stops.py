@@ -9,7 +9,7 @@ from millstream_shared.claims import HOLD, QueuedFlowRun, RecordedRun, claimed, 
 from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.orders import Orders
-from millstream_shared.records import ABSENT, Record
+from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
 
@@ -20,38 +20,13 @@ def record(run_id: str, state_type: StateType, *, ended: float | None = None, **
         kind="flow",
         state_type=state_type,
         state_name=state_type.value.capitalize(),
-        message=None,
         name="brave-owl",
         function_name="etl",
-        flow_run_id=None,
-        parent_run_id=None,
-        tags=(),
-        worker=None,
-        attempt=1,
         created=1.0,
         started=2.0,
         ended=ended,
-        data_kind=ABSENT,
-        data=None,
         details=dict(details) or None,
     )
-
-
-@pytest.fixture
-def worker(store: Store):
-    name = ids.new_owner_id("worker")
-    store.take_lease(name)
-    yield name
-    store.release(name, list(store.held(name)))
-    store.end_lease(name)
-
-
-@pytest.fixture
-def client(store: Store):
-    name = ids.new_owner_id("client")
-    store.take_lease(name)
-    yield name
-    store.end_lease(name)
 
 
 def begun(store: Store, owner: str) -> Record:
@@ -61,21 +36,21 @@ def begun(store: Store, owner: str) -> Record:
     return found
 
 
-def taken(store: Store, worker: str) -> Record:
+def taken(store: Store, owner: str) -> Record:
     """A queued flow run that a worker executes."""
     run_id = ids.new_flow_run_id()
     queued = record(run_id, StateType.PENDING, queue="q")
     header = FlowHeader("m:etl", "etl", "brave-owl", queue="q").encoded
     payload = envelopes.seal(run_id, 1.0, header, b"", b"{}", None)
     store.submit_flows([QueuedFlowRun(run_id, "brave-owl", "q", payload, queued.encode(), 1.0, "etl")], inbox="me")
-    assert claim(store, worker) == [run_id]
+    assert claim(store, owner) == [run_id]
     found = replace(queued, state_type=StateType.RUNNING, state_name="Running")
-    store.record(worker, [RecordedRun(run_id, found.encode(), hold=claimed(0))])
+    store.record(owner, [RecordedRun(run_id, found.encode(), hold=claimed(0))])
     return found
 
 
-def claim(store: Store, worker: str) -> list[str]:
-    return [run.run_id for run in store.claim(worker, ["q"], sync_slots=1, async_slots=1, flow_slots=1).runs]
+def claim(store: Store, owner: str) -> list[str]:
+    return [run.run_id for run in store.claim(owner, ["q"], sync_slots=1, async_slots=1, flow_slots=1).runs]
 
 
 def end(store: Store, owner: str, run: Record, state_type: StateType = StateType.CANCELLED) -> None:
@@ -93,14 +68,14 @@ def state_of(store: Store, run: Record) -> StateType:
     return found.state_type
 
 
-def test_who_executes_a_run_is_told_that_it_is_cancelled(store: Store, client: str, worker: str) -> None:
+def test_who_executes_a_run_is_told_that_it_is_cancelled(store: Store, client: str, owner: str) -> None:
     """And workers, which may have tasks of it; not a process that has nothing to do with it."""
     other = ids.new_owner_id("client")
     store.take_lease(other)
     run = begun(store, client)
     assert FlowRuns(store).cancel([run]) == []
     assert state_of(store, run) is StateType.CANCELLING
-    assert orders.stopped(told(store, client)) == orders.stopped(told(store, worker)) == [run.run_id]
+    assert orders.stopped(told(store, client)) == orders.stopped(told(store, owner)) == [run.run_id]
     assert told(store, other) == []
     assert Orders(store).cancelled() == {ids.tree_of(run.run_id): run.run_id}
     assert Orders(store).are_cancelled([run.run_id, ids.new_flow_run_id()]) == [run.run_id]
@@ -130,14 +105,14 @@ def test_a_run_that_is_being_cancelled_does_nothing_else(store: Store, client: s
     assert state_of(store, run) is StateType.CANCELLED
 
 
-def test_a_run_that_is_being_cancelled_is_not_executed_again(store: Store, worker: str) -> None:
+def test_a_run_that_is_being_cancelled_is_not_executed_again(store: Store, owner: str) -> None:
     """Its worker, whose process for it has died, gets it back to settle it."""
-    run = taken(store, worker)
+    run = taken(store, owner)
     FlowRuns(store).cancel([run])
-    [orphan] = store.release(worker, [run.run_id], crashed=True)
+    [orphan] = store.release(owner, [run.run_id], crashed=True)
     assert orphan.run_id == run.run_id
     cancelled = replace(run, state_type=StateType.CANCELLED, state_name="Cancelled", ended=3.0)
-    assert store.settle(worker, [(run.run_id, orphan.attempt, cancelled.encode())]) == []
+    assert store.settle(owner, [(run.run_id, orphan.attempt, cancelled.encode())]) == []
 
 
 def test_orders_come_before_what_has_ended(store: Store, client: str) -> None:
@@ -169,64 +144,64 @@ def test_a_paused_run_is_resumed_once(store: Store, client: str) -> None:
     end(store, client, run, StateType.COMPLETED)
 
 
-def test_a_suspended_run_is_claimed_when_it_is_resumed(store: Store, worker: str) -> None:
+def test_a_suspended_run_is_claimed_when_it_is_resumed(store: Store, owner: str) -> None:
     """Not before."""
-    run = taken(store, worker)
+    run = taken(store, owner)
     before = paused(run, key="k")
     flow_runs = FlowRuns(store)
-    assert flow_runs.suspend(worker, run.run_id, 1, before.encode(), "k", None)
-    assert store.held(worker) == set()
-    assert claim(store, worker) == []
+    assert flow_runs.suspend(owner, run.run_id, 1, before.encode(), "k", None)
+    assert store.held(owner) == set()
+    assert claim(store, owner) == []
     after = replace(run, state_type=StateType.SCHEDULED, state_name="Resuming")
     assert flow_runs.unpause(before, after, "k", "null", "")
-    assert claim(store, worker) == [run.run_id]
-    store.settle(worker, [(run.run_id, 2, replace(run, ended=3.0).encode())])
+    assert claim(store, owner) == [run.run_id]
+    store.settle(owner, [(run.run_id, 2, replace(run, ended=3.0).encode())])
 
 
-def test_a_suspended_run_is_claimed_when_its_time_is_over(store: Store, worker: str) -> None:
+def test_a_suspended_run_is_claimed_when_its_time_is_over(store: Store, owner: str) -> None:
     """Unless it was resumed before."""
-    run = taken(store, worker)
+    run = taken(store, owner)
     before = paused(run, key="k", until=5.0)
-    assert FlowRuns(store).suspend(worker, run.run_id, 1, before.encode(), "k", 5.0)
-    assert claim(store, worker) == [run.run_id]
+    assert FlowRuns(store).suspend(owner, run.run_id, 1, before.encode(), "k", 5.0)
+    assert claim(store, owner) == [run.run_id]
     assert FlowRuns(store).input(run.run_id, "k") == (None, 5.0)
-    store.settle(worker, [(run.run_id, 2, replace(run, ended=3.0).encode())])
+    store.settle(owner, [(run.run_id, 2, replace(run, ended=3.0).encode())])
 
 
-def test_a_run_that_is_being_cancelled_is_not_suspended(store: Store, worker: str) -> None:
+def test_a_run_that_is_being_cancelled_is_not_suspended(store: Store, owner: str) -> None:
     """It ends instead. Neither is one suspended that another worker has."""
-    run = taken(store, worker)
+    run = taken(store, owner)
     before = paused(run, key="k").encode()
-    assert not FlowRuns(store).suspend(worker, run.run_id, 7, before, "k", None)
+    assert not FlowRuns(store).suspend(owner, run.run_id, 7, before, "k", None)
     FlowRuns(store).cancel([run])
-    assert not FlowRuns(store).suspend(worker, run.run_id, 1, before, "k", None)
+    assert not FlowRuns(store).suspend(owner, run.run_id, 1, before, "k", None)
     cancelled = replace(run, state_type=StateType.CANCELLED, state_name="Cancelled", ended=3.0)
-    store.settle(worker, [(run.run_id, 1, cancelled.encode())])
+    store.settle(owner, [(run.run_id, 1, cancelled.encode())])
 
 
-def test_a_resumed_run_is_none_that_is_to_stop(store: Store, worker: str) -> None:
+def test_a_resumed_run_is_none_that_is_to_stop(store: Store, owner: str) -> None:
     """Although it was cancelled before."""
-    run = taken(store, worker)
+    run = taken(store, owner)
     FlowRuns(store).cancel([run])
     ended = replace(run, state_type=StateType.CANCELLED, state_name="Cancelled", ended=3.0)
-    store.settle(worker, [(run.run_id, 1, ended.encode())])
+    store.settle(owner, [(run.run_id, 1, ended.encode())])
     assert FlowRuns(store).resume(run.run_id, "again", "q")
     assert Orders(store).cancelled() == {}
-    assert claim(store, worker) == [run.run_id]
-    store.settle(worker, [(run.run_id, 2, replace(run, ended=3.0).encode())])
+    assert claim(store, owner) == [run.run_id]
+    store.settle(owner, [(run.run_id, 2, replace(run, ended=3.0).encode())])
 
 
 @pytest.mark.parametrize("state_type", [StateType.COMPLETED, StateType.FAILED])
 def test_a_run_that_was_told_to_stop_can_only_be_cancelled(
-    store: Store, client: str, worker: str, state_type: StateType
+    store: Store, client: str, owner: str, state_type: StateType
 ) -> None:
     """Whatever its function did before it heard of that."""
-    for owner, run in ((client, begun(store, client)), (worker, taken(store, worker))):
+    for holder, run in ((client, begun(store, client)), (owner, taken(store, owner))):
         FlowRuns(store).cancel([run])
         after = replace(run, state_type=state_type, state_name=state_type.value.capitalize(), ended=3.0)
-        assert store.record(owner, [RecordedRun(run.run_id, after.encode())]) == [run.run_id]
-        assert store.settle(owner, [(run.run_id, 1, after.encode())]) == [run.run_id]
+        assert store.record(holder, [RecordedRun(run.run_id, after.encode())]) == [run.run_id]
+        assert store.settle(holder, [(run.run_id, 1, after.encode())]) == [run.run_id]
         assert state_of(store, run) is StateType.CANCELLING
         after = replace(run, state_type=StateType.CANCELLED, state_name="Cancelled", ended=3.0)
-        assert store.settle(owner, [(run.run_id, 1, after.encode())]) == []
+        assert store.settle(holder, [(run.run_id, 1, after.encode())]) == []
         assert state_of(store, run) is StateType.CANCELLED

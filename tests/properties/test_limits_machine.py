@@ -22,7 +22,7 @@ from millstream_shared.limits import Inspection, Limits
 from millstream_shared.settings import Settings
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
-from tests.contract.test_store_queue import queued, record
+from tests.harness.queued_runs import queued, record
 from tests.harness.servers import RealServer
 
 TAGS = ("a", "b")

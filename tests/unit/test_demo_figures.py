@@ -15,7 +15,7 @@ from millstream.demo import displays, figures, glyphs, progress, report
 from millstream.demo.progress import Count, Watch
 from millstream.demo.totals import Failure, LongestLine, Totals
 from millstream_shared import ids
-from millstream_shared.records import ABSENT, Record
+from millstream_shared.records import Record
 from millstream_shared.states import StateType
 
 FLOW = ids.new_flow_run_id()
@@ -29,19 +29,13 @@ def record(name: str, started: float | None, ended: float | None, **changed: Any
         "kind": "task",
         "state_type": StateType.COMPLETED,
         "state_name": "Completed",
-        "message": None,
         "name": name,
         "function_name": name,
         "flow_run_id": FLOW,
-        "parent_run_id": None,
-        "tags": (),
         "worker": "worker-1-a",
-        "attempt": 1,
         "created": 99.0,
         "started": started,
         "ended": ended,
-        "data_kind": ABSENT,
-        "data": None,
     }
     return Record(**fields | changed)
 

@@ -37,7 +37,8 @@ def test_a_flow_comes_from_the_default_branch_as_it_is_now(repository: Repositor
     record = second.to_deployment("x").record
     assert (record.entrypoint, record.path) == ("flows/answers.py:answer", None)
     assert record.source == GitRepository(repository.url)
-    assert flow_sources.load_deployed(record) is second
+    place = flow_sources.Place(record.entrypoint, record.path, record.source)
+    assert flow_sources.load_place(place) is second
 
 
 def test_a_branch_a_tag_or_a_commit_can_be_asked_for(repository: Repository) -> None:

@@ -7,7 +7,6 @@ from rich.console import Console
 from millstream.cli import live
 from millstream.recorded_runs import FlowRun
 from millstream.run_progress import Count, Outlook
-from millstream_shared import records
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
 
@@ -21,16 +20,9 @@ def run_in(state: StateType, *, ended: bool = False) -> FlowRun:
         message="by someone" if ended else None,
         name="calm-otter",
         function_name="import-all",
-        flow_run_id=None,
-        parent_run_id=None,
-        tags=(),
-        worker=None,
-        attempt=1,
         created=1.0,
         started=1.0,
         ended=4.0 if ended else None,
-        data_kind=records.ABSENT,
-        data=None,
     )
     return FlowRun(record)
 
