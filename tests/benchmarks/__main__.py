@@ -76,6 +76,7 @@ def table(divisor: int) -> list[Line]:
         commands = fresh(measures.commands_per_task, n)
         memory = measures.bytes_per_run(n)
         worker = fresh(measures.worker_memory)
+        limited = fresh(measures.limited, 1000 // divisor, times)
         triggered = fresh(measures.trigger_latency, 100 // divisor)
         burst = fresh(measures.triggered_at_once, 200 // divisor)
         measures.sessions.close_current()
@@ -105,6 +106,10 @@ def table(divisor: int) -> list[Line]:
         Line("Redis bytes per finished run", memory["finished"], "bytes", 400, 100, lower=True),
         Line("worker and one child process, idle", worker["idle"], "MB"),
         Line("the same after 20,000 tasks", worker["used"], "MB"),
+        Line("1,000 tasks of 10 ms under a limit of 10", limited["sync"] * divisor, "s"),
+        Line("  against a bare pool of 10 threads", limited["sync to bare"], "times", 1.5, 1.0, lower=True),
+        Line("1,000 async tasks of 10 ms under a limit of 10", limited["async"] * divisor, "s"),
+        Line("  against bare asyncio with a semaphore", limited["async to bare"], "times", 1.5, 1.0, lower=True),
         Line("deployment run: trigger -> ended, p50", triggered["p50"], "ms", 500, 100, lower=True),
         Line("deployment run: trigger -> ended, p95", triggered["p95"], "ms"),
         Line("200 flow runs queued at once: until all have ended", burst["seconds"], "s"),

@@ -1,5 +1,6 @@
 """The measurements, each a function that gives a number or a few."""
 
+import asyncio
 import os
 import statistics
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 
 from rq import Queue
 
-from millstream import sessions, waiting
+from millstream import limits, sessions, waiting
 from millstream.deployments import run_deployment
 from millstream_shared import settings
 from tests.benchmarks import harness, workloads
@@ -124,6 +125,27 @@ def worker_memory(over: RealServer) -> dict[str, float]:
         for _ in range(2):
             workloads.mapped(10_000)
         return {"idle": idle, "used": megabytes()}
+
+
+def limited(over: RealServer, n: int, times: int) -> dict[str, float]:
+    """Seconds that n tasks of 10 ms take under a limit of 10; that by what they take in Python without millstream."""
+    use(over)
+    limits.create(limits.of_tag("limited"), 10)
+    with harness.millstream_worker(over):
+        found: dict[str, float] = {}
+        for kind, is_async in (("sync", False), ("async", True)):
+            workloads.naps(50, 0.01, is_async=is_async)
+            took, bare = [], []
+            for _ in range(times):
+                took.append(workloads.naps(n, 0.01, is_async=is_async))
+                bare.append(
+                    asyncio.run(workloads.bare_naps_async(n, 0.01, 10))
+                    if is_async
+                    else workloads.bare_naps(n, 0.01, 10)
+                )
+            found[kind] = statistics.median(took)
+            found[f"{kind} to bare"] = statistics.median(took) / statistics.median(bare)
+        return found
 
 
 def trigger_latency(over: RealServer, times: int) -> dict[str, float]:

@@ -1,6 +1,8 @@
 """What is executed while it is measured: functions that do nothing, as tasks and as plain RQ jobs."""
 
+import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from millstream import flow, task
@@ -48,6 +50,45 @@ def only_submitted(n: int) -> dict[str, float]:
     for future in futures:
         future.wait()
     return {"submit": took}
+
+
+@task(tags=["limited"])
+def nap(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@task(tags=["limited"])
+async def nap_async(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+@flow
+def naps(n: int, seconds: float, *, is_async: bool) -> float:
+    """Map over n short naps: the seconds until all have ended."""
+    began = time.perf_counter()
+    (nap_async if is_async else nap).map([seconds] * n).result()
+    return time.perf_counter() - began
+
+
+def bare_naps(n: int, seconds: float, at_once: int) -> float:
+    """The same with a pool of threads and nothing else."""
+    with ThreadPoolExecutor(at_once) as pool:
+        began = time.perf_counter()
+        list(pool.map(time.sleep, [seconds] * n))
+        return time.perf_counter() - began
+
+
+async def bare_naps_async(n: int, seconds: float, at_once: int) -> float:
+    """The same with a semaphore on an event loop and nothing else."""
+    room = asyncio.Semaphore(at_once)
+
+    async def one() -> None:
+        async with room:
+            await asyncio.sleep(seconds)
+
+    began = time.perf_counter()
+    await asyncio.gather(*(one() for _ in range(n)))
+    return time.perf_counter() - began
 
 
 @flow
