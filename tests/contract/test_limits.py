@@ -245,6 +245,23 @@ def test_a_run_that_is_handed_back_gives_up_its_slot(
     settle(store, owner, second, attempt=2)
 
 
+def test_a_run_that_comes_back_before_others_in_line_begins_if_there_is_room(
+    store: Store, owner: str, client: str, limits: Limits, make: Callable[..., str]
+) -> None:
+    """It was there first; who stands in line behind it, and needs more than is free, does not hold it up."""
+    make("tag:db", 2)
+    first, second, third = names(tagged(store, "db", count=3))
+    assert claim(store, owner) == [first, second]
+    settle(store, owner, first)
+    assert claim(store, owner) == [third]
+    limits.acquire(client, new_id(), ["tag:db"], label="code", occupy=2)
+    store.release(owner, [third])
+    assert claim(store, owner) == []
+    assert claim(store, owner) == [third]
+    settle(store, owner, second)
+    settle(store, owner, third, attempt=2)
+
+
 def test_a_run_in_line_can_be_withdrawn(store: Store, owner: str, limits: Limits, make: Callable[..., str]) -> None:
     """It is found with the queued runs of its tree, and whoever stood behind it moves up."""
     make("tag:db", 1)

@@ -115,12 +115,14 @@ local function next_arrival()
   return redis.call('HINCRBY', 'ms:counters', 'arrivals', 1)
 end
 
--- Sets a run aside until it is called. It keeps its place in line if it was in one before.
+-- Sets a run aside until it is called. It keeps its place in line if it was in one before: that may be the first, with
+-- room enough for it, so the line is looked at again.
 local function park(id, obstacle)
   local job = 'rq:job:' .. id
   local arrived = redis.call('HGET', job, 'arrived') or next_arrival()
   redis.call('HSET', job, 'status', 'deferred', 'awaits', obstacle, 'arrived', arrived)
   redis.call('ZADD', 'ms:waiters:' .. obstacle, arrived, id)
+  touched[obstacle] = true
 end
 
 -- Lets a run begin that is about to be claimed, or sets it aside.
