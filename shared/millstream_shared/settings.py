@@ -46,6 +46,8 @@ class Settings(BaseModel):
     lease_seconds: float = Field(default=15.0, gt=0)
     """A process that has not renewed for this long is taken for dead and its runs go back to their queues."""
     heartbeat_seconds: float = Field(default=5.0, gt=0)
+    worker_processes: int | None = Field(default=None, ge=1)
+    """How many child processes a worker has that is not told by its command; unset: one for each CPU it may use."""
     crash_limit: int = Field(default=3, ge=1)
     """A run whose worker died this many times under it ends as Crashed instead of going round again."""
     retention_seconds: int = Field(default=7 * 24 * 3600, ge=60)

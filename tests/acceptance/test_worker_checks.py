@@ -131,6 +131,21 @@ def test_a_worker_says_what_it_is_for_machines_too(running: Processes, valkey: R
     assert [json.loads(line)["level"] for line in worker.output.splitlines()] == ["info"] * 3
 
 
+def test_a_worker_has_a_child_process_for_each_cpu_that_it_may_use(running: Processes) -> None:
+    """Which may be fewer than there are; the environment can say another number, and the command a third one."""
+    may_use = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(may_use)})
+        running.cli("worker", "start").says("processes=1 ")
+    finally:
+        os.sched_setaffinity(0, may_use)
+    running.cli("worker", "start", MILLSTREAM_WORKER_PROCESSES="3").says("processes=3 ")
+    running.cli("worker", "start", "--processes", "2", MILLSTREAM_WORKER_PROCESSES="3").says("processes=2 ")
+    refused = running.cli("worker", "start", MILLSTREAM_WORKER_PROCESSES="0")
+    assert refused.wait() == 1
+    assert "MILLSTREAM_WORKER_PROCESSES" in refused.output
+
+
 def test_the_format_of_a_workers_lines_can_be_set_for_all(running: Processes) -> None:
     """By the environment, as containers do; by default they are for people."""
     worker = start_worker(running, MILLSTREAM_LOGGING_FORMAT="json")

@@ -26,7 +26,9 @@ def worker() -> None:
     help="Serve this queue; of several, the first comes first. Default: MILLSTREAM_DEFAULT_QUEUE, or 'default'.",
 )
 @click.option(
-    "--processes", type=click.IntRange(min=1), help="Child processes that execute tasks. Default: one for each CPU."
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Child processes that execute tasks. Default: MILLSTREAM_WORKER_PROCESSES, or one for each CPU.",
 )
 @click.option(
     "--threads",
@@ -99,6 +101,7 @@ def start(
     from millstream_shared.settings import get_settings
     from millstream_worker import pulses, worker_logging
     from millstream_worker.crews import Crew
+    from millstream_worker.processes import usable_cpus
     from millstream_worker.successions import Wear
 
     if os.getcwd() not in sys.path:
@@ -109,9 +112,13 @@ def start(
     if log_format:
         # The child processes are to do the same.
         os.environ["MILLSTREAM_LOGGING_FORMAT"] = log_format
-    crew = Crew(processes or os.cpu_count() or 1, threads, Wear(max_runs, max_memory and max_memory * 1024**2))
     try:
         settings = get_settings()
+    except errors.ConfigurationError as problem:
+        raise click.ClickException(str(problem)) from problem
+    wear = Wear(max_runs, max_memory and max_memory * 1024**2)
+    crew = Crew(processes or settings.worker_processes or usable_cpus(), threads, wear)
+    try:
         if name is not None:
             ids.check_worker_name(name)
         worker_logging.set_up(quiet=kind != "worker")

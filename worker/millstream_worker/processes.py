@@ -1,4 +1,4 @@
-"""What the operating system can do so that no process outlives the one it works for."""
+"""What the operating system does for processes: none outlives the one it works for, none counts CPUs it cannot have."""
 
 import ctypes
 import os
@@ -19,3 +19,8 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def usable_cpus() -> int:
+    """How many CPUs this process may use: in a container or under `taskset`, perhaps not all that there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
