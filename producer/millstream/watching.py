@@ -97,10 +97,10 @@ class Watcher:
             self._deliver(ended)
         self._slots.tend()
         now = time.monotonic()
-        # A session that was closed meanwhile has given its lease up.
         if now >= self._renew_at and not self._closed:
             self._renew_at = now + self._store.settings.heartbeat_seconds
-            if not self._store.renew_lease(self._owner):
+            # A session that was closed meanwhile has given its lease up.
+            if not self._store.renew_lease(self._owner) and not self._closed:
                 _logger.warning("This process was silent for so long that its flow runs were given up as crashed.")
                 self._store.take_lease(self._owner)
             self._look_for_stops()
