@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 BlockingHook = Callable[[], AbstractContextManager[Any]]
 
+_SIGNAL_SECONDS = 1.0
+
 _process_hook: BlockingHook = nullcontext
 _thread_hooks = threading.local()
 
@@ -81,8 +83,10 @@ def wait_for_all(futures: "Iterable[Future[Any]]", timeout: float | None = None)
         future.when_done(countdown)
     try:
         if not gate.acquire(blocking=False):
+            deadline = _deadline_in(timeout)
             with blocking():
-                gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+                while not gate.acquire(timeout=_nap(deadline)) and not _has_passed(deadline):
+                    pass
     finally:
         if timeout is not None:
             for future in pending:
@@ -246,9 +250,22 @@ def _remaining(deadline: float | None) -> float | None:
 def _next_ended(ended: "SimpleQueue[Future[R]]", deadline: float | None) -> "Future[R] | None":
     with suppress(Empty):
         return ended.get_nowait()
-    remaining = _remaining(deadline)
-    if remaining is not None and remaining <= 0:
-        return None
-    with blocking(), suppress(Empty):
-        return ended.get(timeout=remaining)
+    with blocking():
+        while not _has_passed(deadline):
+            with suppress(Empty):
+                return ended.get(timeout=_nap(deadline))
     return None
+
+
+def _has_passed(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline
+
+
+def _nap(deadline: float | None) -> float:
+    """How long to block in one go.
+
+    Python's handler of a signal that comes just before the main thread blocks, or in another thread, is called only
+    when the main thread wakes.
+    """
+    longest = _SIGNAL_SECONDS if threading.current_thread() is threading.main_thread() else threading.TIMEOUT_MAX
+    return longest if deadline is None else min(max(deadline - time.monotonic(), 0.0), longest)

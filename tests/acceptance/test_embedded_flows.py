@@ -125,10 +125,14 @@ if __name__ == "__main__":
     busy()
 """
 )
+# As when it comes in the moment in which the main thread begins to wait.
+ELSEWHERE = "threading.Timer(0.5, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()"
 ENDINGS = {
     "exit": ("sys.exit(3)", 3),
     "exit at once": ("os._exit(4)", 4),
     "interrupt of its own": ("raise KeyboardInterrupt", -signal.SIGINT),
+    "interrupt in another thread": (ELSEWHERE, -signal.SIGINT),
+    "the same while it waits for one": (f"{ELSEWHERE}; futures[0].result()", -signal.SIGINT),
     "abort": ("os.abort()", -signal.SIGABRT),
 }
 SIGNALS = {
