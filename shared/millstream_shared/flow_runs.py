@@ -10,7 +10,7 @@ from millstream_shared.records import Record
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
 
-_FIRST_PAGE, _PAGE = 25, 500
+_FIRST_PAGE, _LARGEST_PAGE = 25, 500
 
 
 class FlowRuns:
@@ -69,7 +69,7 @@ class FlowRuns:
             if gone := [run_id for run_id in run_ids if run_id not in stored]:
                 self._store.command("ZREM", name, *gone)
             yield from (records.decode(run_id, stored[run_id]) for run_id in run_ids if run_id in stored)
-            at, size = at + size - len(gone), _PAGE
+            at, size = at + size - len(gone), min(2 * size, _LARGEST_PAGE)
 
     # -- being stopped
 

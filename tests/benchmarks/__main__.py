@@ -79,6 +79,7 @@ def table(divisor: int) -> list[Line]:
         limited = fresh(measures.limited, 1000 // divisor, times)
         triggered = fresh(measures.trigger_latency, 100 // divisor)
         burst = fresh(measures.triggered_at_once, 200 // divisor)
+        listed = fresh(measures.listing, (100, 100_000 // divisor))
         measures.sessions.close_current()
     cold = measures.cold_start(times)
     largest = str(100_000 // divisor)
@@ -115,6 +116,9 @@ def table(divisor: int) -> list[Line]:
         Line("200 flow runs queued at once: until all have ended", burst["seconds"], "s"),
         Line("  the most memory of worker and processes", burst["most"], "MB"),
         Line("  the same after it", burst["after"], "MB"),
+        Line("the newest 50 failed runs of a flow, of 100 runs", listed["100"], "ms"),
+        Line(f"  of {int(largest):,}", listed[largest], "ms"),
+        Line("  against 100", listed[largest] / listed["100"], "times", 2.0, 1.0, lower=True),
         Line("python hello_flow.py, all from cold", cold, "s", 1.5, 0.5, lower=True),
     ]
 

@@ -14,8 +14,12 @@ from typing import Any
 from rq import Queue
 
 from millstream import limits, sessions, waiting
+from millstream.client.orchestration import get_client
 from millstream.deployments import run_deployment
-from millstream_shared import settings
+from millstream_shared import ids, settings
+from millstream_shared.claims import RecordedRun, flow_facets
+from millstream_shared.records import Record
+from millstream_shared.states import StateType
 from tests.benchmarks import harness, workloads
 from tests.harness import eventually
 from tests.harness.servers import RealServer
@@ -176,6 +180,43 @@ def triggered_at_once(over: RealServer, count: int) -> dict[str, float]:
         assert futures.result() == list(range(count))
         after = sum(harness.resident_megabytes(pid) for pid in harness.family(worker.pid))
         return {"seconds": seconds, "most": most, "after": after}
+
+
+def listing(over: RealServer, sizes: tuple[int, ...]) -> dict[str, float]:
+    """Milliseconds to read the newest 50 Failed flow runs of one flow, where there are so many runs in the store."""
+    use(over)
+    store, client = sessions.current().store, get_client(sync_client=True)
+    took: dict[str, float] = {}
+    made = 0
+    for size in sizes:
+        owner = ids.new_owner_id("client")
+        store.record(owner, [_ended_flow_run(number) for number in range(made, size)])
+        made = size
+        seconds: list[float] = []
+        for _ in range(20):
+            began = time.perf_counter()
+            assert len(client.read_flow_runs(state="Failed", flow_name="etl", limit=50)) == 50
+            seconds.append(time.perf_counter() - began)
+        took[str(size)] = statistics.median(seconds) * 1000
+    return took
+
+
+def _ended_flow_run(number: int) -> RecordedRun:
+    """One that ended a millisecond after the one before; every second one failed."""
+    at = time.time() - 3600 + number / 1000
+    failed = number % 2 == 1
+    record = Record(
+        run_id=ids.new_flow_run_id(),
+        kind="flow",
+        state_type=StateType.FAILED if failed else StateType.COMPLETED,
+        state_name="Failed" if failed else "Completed",
+        name=f"run-{number}",
+        function_name="etl",
+        created=at,
+        started=at,
+        ended=at,
+    )
+    return RecordedRun(record.run_id, record.encode(), flow_facets(at, "etl"))
 
 
 HELLO = """
