@@ -147,9 +147,10 @@ def test_a_paused_queue_and_suspended_workers(
     Queues(store).pause("default")
     running.python(PROGRAM, "work", "0", "2")
     [first, _] = waiting(store, 2)
+    # Before there is a worker: one that is there looks whether it is suspended now and then only.
+    valkey.client().set("rq:suspended", 1, ex=100)
     start_worker(running, "--threads", "1")
     assert "is queued, and the queue 'default' is paused: `millstream queue resume default`" in explaining.why(first)
-    valkey.client().set("rq:suspended", 1, ex=100)
     Queues(store).resume("default")
     assert "all workers are suspended: `rq resume`" in explaining.why(first)
 

@@ -137,7 +137,9 @@ def test_an_error_is_one_line(running, folder):
 
 def test_version_is_quick_to_say(running):
     """`millstream version` names the version and loads none of the other commands."""
-    assert re.fullmatch(r"millstream \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+\S*\)\n", running.cli("version").succeed())
+    said = running.cli("version").succeed()
+    assert re.fullmatch(r"millstream \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+\S*\)\n", said)
+    assert running.cli("--version").succeed() == said
 
 
 def test_a_command_that_cannot_be_loaded_spoils_no_other(running, folder):

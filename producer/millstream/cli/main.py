@@ -1,5 +1,6 @@
 """The command group `millstream`: finds each command by its entry point and loads it when it is called."""
 
+import sys
 from importlib import metadata
 from typing import Any
 
@@ -9,6 +10,9 @@ from millstream_shared import errors
 
 COMMANDS = "millstream.commands"
 """The group of entry points that become commands; other packages may add to it."""
+
+
+_PYTHON = f"(Python {sys.version.split()[0]})"
 
 
 class _Commands(click.Group):
@@ -49,6 +53,7 @@ def _say_broken(name: str, failure: Exception) -> click.Command:
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="millstream", prog_name="millstream", message=f"%(prog)s %(version)s {_PYTHON}")
 def main() -> None:
     """Python workflows on Redis: run workers, look after deployments, see what runs.
 
