@@ -6,6 +6,7 @@ import pickle
 import pickletools
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,15 @@ def test_lambdas_travel_by_value() -> None:
     data = values.dumps(lambda x: x + 1)
     assert values.loads(data)(1) == 2
     assert any("cloudpickle" in str(argument) for _, argument, _ in pickletools.genops(data))
+
+
+def test_code_that_travels_says_where_it_was_written() -> None:
+    """Also the code within it: tracebacks of other processes name the user's file and line."""
+    there = values.loads(values.dumps(lambda: lambda: 1 // 0))
+    with pytest.raises(ZeroDivisionError) as caught:
+        there()()
+    assert caught.traceback[-1].path == Path(__file__)
+    assert "lambda: lambda: 1 // 0" in str(caught.traceback[-1].statement)
 
 
 @pytest.mark.parametrize("make", [threading.Lock, lambda: (i for i in ()), sys._getframe])
