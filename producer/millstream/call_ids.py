@@ -25,31 +25,26 @@ class CallIds:
         self._flow_run_id = flow_run_id
         self._seed = f"{flow_run_id} {tries}".encode()
         self._keys: dict[str, bytes] = {}
-        self._given: set[str] = set()
+        self._made: dict[bytes, int] = {}
         self._lock = threading.Lock()
 
     def of_tasks(self, task: str, batch: Iterable[bytes]) -> list[str]:
         """Ids for runs of `task`, one for each of these arguments."""
-        key, tree, given, make = self._key(f"task {task}"), self._flow_run_id, self._given, ids.task_run_id_of
-        run_ids: list[str] = []
+        key, tree = self._key(f"task {task}"), self._flow_run_id
         with self._lock:
-            for arguments in batch:
-                digest = _blake2b(arguments, key=key).digest()
-                while (run_id := make(tree, digest)) in given:
-                    digest = _blake2b(digest, key=key).digest()
-                given.add(run_id)
-                run_ids.append(run_id)
-        return run_ids
+            return [ids.task_run_id_of(tree, self._digest(key, arguments)) for arguments in batch]
 
     def of_flow(self, flow: str, arguments: bytes = b"") -> str:
         """The same for a flow; where it is called and not submitted, the arguments are left out."""
         key = self._key(f"flow {flow}")
-        digest = _blake2b(arguments, key=key).digest()
         with self._lock:
-            while (run_id := ids.flow_run_id_of(digest)) in self._given:
-                digest = _blake2b(digest, key=key).digest()
-            self._given.add(run_id)
-        return run_id
+            return ids.flow_run_id_of(self._digest(key, arguments))
+
+    def _digest(self, key: bytes, arguments: bytes) -> bytes:
+        digest = _blake2b(arguments, key=key).digest()
+        before = self._made.get(digest, 0)
+        self._made[digest] = before + 1
+        return _blake2b(digest + before.to_bytes(8), key=key).digest() if before else digest
 
     def _key(self, what: str) -> bytes:
         key = self._keys.get(what)
