@@ -39,20 +39,6 @@ def test_one_that_is_kept_goes_by_itself_when_no_other_comes() -> None:
     eventually(lambda: sum(map(len, sent)) == 5, 2)
 
 
-def test_what_is_kept_goes_in_one_message() -> None:
-    """When whoever keeps it says so; and without a word, soon, as whoever was to say it may be blocked."""
-    sent: list[list[Outcome]] = []
-    outbox = Outbox(sent.append)
-    for number in range(3):
-        outbox.keep(outcome(number))
-    outbox.flush()
-    outbox.flush()
-    assert [each for batch in sent for each in batch] == [outcome(0), outcome(1), outcome(2)]
-    for number in range(3, 40):
-        outbox.keep(outcome(number))
-        eventually(lambda number=number: sent[-1][-1] == outcome(number), 2)
-
-
 def test_threads_share_it() -> None:
     """Nothing is lost or sent twice, and no two threads send at the same time."""
     sent: list[str] = []

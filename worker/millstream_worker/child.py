@@ -98,13 +98,8 @@ class Child:
         except asyncio.CancelledError:
             outcome = self._executor.stopped(assignment)
         self._coroutines.pop(assignment.run_id, None)
-        if isinstance(outcome, Postponed) or not 0 < len(self._coroutines) <= _FEW:
-            self._send(outcome, more_to_come=bool(self._coroutines))
-            return
-        # Few may be all that a limit allows, and others wait for their slots: those that end in one turn of the loop go
-        # together, and at its end.
-        self._outbox.keep(outcome)
-        asyncio.get_running_loop().call_soon(self._outbox.flush)
+        # Few may be all that a limit allows, and others wait for their slots.
+        self._send(outcome, more_to_come=len(self._coroutines) > _FEW)
 
     def _stop(self, run_ids: list[str]) -> None:
         """End these as Cancelled: they are not begun, or interrupted. One that does not end is the worker's affair."""

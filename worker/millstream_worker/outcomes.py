@@ -35,13 +35,8 @@ class Outbox:
         self._outcomes.append(outcome)
         if not more_to_come or time.monotonic() - self._sent_at > _FRESH_SECONDS:
             self.flush()
-        else:
-            self._see_to_it()
-
-    def keep(self, outcome: Outcome) -> None:
-        """Send this outcome with those that come before `flush` is called, or 5 ms have passed."""
-        self._outcomes.append(outcome)
-        self._see_to_it()
+        elif not self._filled.is_set():
+            self._filled.set()
 
     def flush(self) -> None:
         """Send what was kept."""
@@ -56,10 +51,6 @@ class Outbox:
                 # What runs have logged arrives before the news that they have ended.
                 log_shipping.flush(run_id for run_id, _, _ in batch)
                 self._send(batch)
-
-    def _see_to_it(self) -> None:
-        if not self._filled.is_set():
-            self._filled.set()
 
     def _keep_sending(self) -> None:
         while True:
