@@ -250,6 +250,8 @@ def _remaining(deadline: float | None) -> float | None:
 def _next_ended(ended: "SimpleQueue[Future[R]]", deadline: float | None) -> "Future[R] | None":
     with suppress(Empty):
         return ended.get_nowait()
+    if _has_passed(deadline):
+        return None
     with blocking():
         while not _has_passed(deadline):
             with suppress(Empty):

@@ -110,12 +110,16 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A run whose owner died, now held by the reaper to be settled; `content` is its payload, or a flow's record."""
+    """A run whose owner died, now held by the reaper to be settled; `content` is its payload, or a flow's record.
+
+    `claim` is what the dead owner had of a flow run that was queued, where that is not known to the reaper.
+    """
 
     run_id: str
     attempt: int
     content: bytes
     is_flow: bool
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -246,8 +246,7 @@ class Store(Link):
         if not found:
             return None
         owner, put_back, over = found
-        orphans = [Orphan(name.decode(), int(token), content, kind == b"flow") for name, token, content, kind in over]
-        return Reaped(owner.decode(), put_back, orphans)
+        return Reaped(owner.decode(), put_back, [_reaped(*fields) for fields in over])
 
     # -- records
 
@@ -351,6 +350,12 @@ class Store(Link):
         registered = self._persist(lambda _: self.client.smembers(keys.workers_of_queue(queue)))
         alive = [key for key in registered if self._persist(lambda _, key=key: self.client.exists(key))]
         return [key.decode().rpartition(":")[2] for key in alive]
+
+
+def _reaped(name: bytes, token: bytes, content: bytes, kind: bytes, payload: bytes | None = None) -> Orphan:
+    run_id, attempt = name.decode(), int(token)
+    claim = payload and Claim(run_id, attempt, is_async=False, crashes=0, tries=0, payload=payload, is_flow=True)
+    return Orphan(run_id, attempt, content, kind == b"flow", claim or None)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

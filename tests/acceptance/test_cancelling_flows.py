@@ -106,7 +106,7 @@ def everything(kinds):
         future.wait()
     note("never")
 
-@flow(on_cancellation=[told])
+@flow(on_cancellation=[told], on_crashed=[told])
 def stubborn():
     note("stubborn")
     while True:
@@ -339,6 +339,18 @@ def test_a_flow_whose_process_was_killed_has_its_hooks_called(running: Processes
     start_worker(running)
     future = program().dies.submit()
     said(ledger, "hook of dies: Crashed")
+    assert future.state.is_crashed()
+
+
+def test_a_flow_whose_worker_was_killed_has_its_hooks_called(running: Processes, ledger: Ledger) -> None:
+    """By the worker that finds out."""
+    quick = {"MILLSTREAM_LEASE_SECONDS": "2", "MILLSTREAM_HEARTBEAT_SECONDS": "0.5"}
+    worker = start_worker(running, **quick)
+    future = program().stubborn.submit()
+    said(ledger, "stubborn")
+    start_worker(running, **quick)
+    worker.kill()
+    said(ledger, "hook of stubborn: Crashed")
     assert future.state.is_crashed()
 
 

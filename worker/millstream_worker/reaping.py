@@ -1,16 +1,19 @@
 """What becomes of runs whose process has died: most go back to their queues, some may not go round again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from millstream import withdrawals
-from millstream_shared.claims import Orphan
+from millstream_shared.claims import Claim, Orphan
 from millstream_shared.store import Store
 from millstream_worker import endings, worker_logging
 from millstream_worker.outcomes import Outcome
 
 
-def take_over_from_the_dead(store: Store, worker: str) -> bool:
-    """Put back what those held whose leases have run out; whether there was any such owner."""
+def take_over_from_the_dead(store: Store, worker: str, flow_ended: Callable[[Claim, bytes], None]) -> bool:
+    """Put back what those held whose leases have run out; whether there was any such owner.
+
+    `flow_ended` is called for each flow run that was queued and has ended so, with its record.
+    """
     if store.is_private:
         store.expire_leases_of_the_dead()
     found = False
@@ -20,7 +23,10 @@ def take_over_from_the_dead(store: Store, worker: str) -> bool:
         flows = [orphan.run_id for orphan in reaped.orphans if orphan.is_flow]
         tell = worker_logging.warning if reaped.put_back else worker_logging.info
         tell("gave up for dead", owner=reaped.owner, runs_put_back=reaped.put_back, flow_runs_crashed=len(flows))
-        settle_orphans(store, worker, reaped.orphans, f"{reaped.owner} was silent for too long")
+        outcomes = settle_orphans(store, worker, reaped.orphans, f"{reaped.owner} was silent for too long")
+        for orphan, (_, _, record) in zip(reaped.orphans, outcomes, strict=True):
+            if orphan.claim is not None:
+                flow_ended(orphan.claim, record)
         crashed_flows += flows
     if store.is_private:
         # Elsewhere what a flow has submitted is executed even if nobody waits for it. On a private server it would be

@@ -282,9 +282,14 @@ class Worker:
 
     def _hear_of_flow(self, process: FlowProcess) -> None:
         for claim, (_, _, record) in self._settlements.settle_flows(self._flows.listen(process)):
-            self._flows.call_hooks(claim, self._name, record)
+            self._call_hooks(claim, record)
         # A flow that has ended, or only waits now, leaves room for another one.
         self._may_have_work = True
+
+    def _call_hooks(self, claim: Claim, record: bytes) -> None:
+        # Who executes no flows need not have their code.
+        if self._options.flows > 0:
+            self._flows.call_hooks(claim, self._name, record)
 
     def _stop_cancelled(self) -> None:
         self._stops.look()
@@ -307,7 +312,7 @@ class Worker:
             unknown = self._store.held(self._name) - set(self._in_flight)
             self._store.release(self._name, list(unknown))
         self._stop_cancelled()
-        if reaping.take_over_from_the_dead(self._store, self._name):
+        if reaping.take_over_from_the_dead(self._store, self._name, self._call_hooks):
             self._may_have_work = True
         self._sweeper.sweep_if_due()
         if self._may_warm and self._crew.is_ready:

@@ -2,7 +2,7 @@
 -- round again, into the hands of the caller, who settles them.
 -- ARGV: caller, crash limit
 -- Gives nothing if no lease has run out, else: dead owner, number of runs put back, and for each run that the caller
--- now holds: id, attempt, payload or its record, 'task' or 'flow'
+-- now holds: id, attempt, payload or its record, 'task' or 'flow', and of a queued flow run its payload
 -- also when memory is full
 -- uses slots.lua
 local caller, limit = ARGV[1], tonumber(ARGV[2])
@@ -23,8 +23,11 @@ for i = 1, #runs, 2 do
   if payload then
     if redis.call('HINCRBY', job, 'crashes', 1) >= limit or not may_go_on(id) then
       redis.call('HSET', 'ms:held:' .. caller, id, attempt)
-      local kind = is_flow(id) and 'flow' or 'task'
-      over[#over + 1] = { id, attempt, kind == 'flow' and redis.call('HGET', tree(id), id) or payload, kind }
+      if is_flow(id) then
+        over[#over + 1] = { id, attempt, redis.call('HGET', tree(id), id), 'flow', payload }
+      else
+        over[#over + 1] = { id, attempt, payload, 'task' }
+      end
     else
       free_run(id)
       back[#back + 1] = id
