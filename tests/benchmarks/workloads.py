@@ -96,10 +96,16 @@ def noop_flow(x: int = 0) -> int:
     return x
 
 
+@flow
+def waiting_flow(x: int, seconds: float) -> int:
+    time.sleep(seconds)
+    return x
+
+
 @task
 def triggers(x: int, queue: str) -> str:
     """Queue a flow run, and do not wait for it: its id."""
-    run = run_deployment(f"noop-flow/{queue}", {"x": x}, timeout=0, as_subflow=False)
+    run = run_deployment(f"waiting-flow/{queue}", {"x": x}, timeout=0, as_subflow=False)
     return run.id.hex
 
 
