@@ -107,21 +107,30 @@ local function enqueue(queue, ids, front)
   ring(queue)
 end
 
+-- Collects runs by queue: the queues in order, and for each its runs.
+local function add_to(queues, queue, id)
+  if not queues[queue] then
+    queues[queue] = {}
+    queues[#queues + 1] = queue
+  end
+  table.insert(queues[queue], id)
+end
+
+local function enqueue_in_front(queues)
+  for _, queue in ipairs(queues) do enqueue(queue, queues[queue], true) end
+end
+
 -- Puts runs that were taken, or were waiting, at the front of the queues they belong to: what was begun comes first.
 local function enqueue_again(ids)
-  local queues, order = {}, {}
+  local queues = {}
   for _, id in ipairs(ids) do
     local queue = redis.call('HGET', 'rq:job:' .. id, 'origin')
     if queue then
-      if not queues[queue] then
-        queues[queue] = {}
-        order[#order + 1] = queue
-      end
       redis.call('HSET', 'rq:job:' .. id, 'status', 'queued')
-      table.insert(queues[queue], id)
+      add_to(queues, queue, id)
     end
   end
-  for _, queue in ipairs(order) do enqueue(queue, queues[queue], true) end
+  enqueue_in_front(queues)
 end
 
 -- Puts postponed runs whose time has come in front of their queue. Gives the milliseconds until the next one is due.

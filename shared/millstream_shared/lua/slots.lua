@@ -38,6 +38,10 @@ local function limit_named(name)
 end
 
 -- What holders say of themselves: how many slots they have, since when, for whom.
+local function holder_of(occupy, owner)
+  return string.format('%d %.0f %s', occupy, now_ms(), owner)
+end
+
 local function parse_holder(text)
   local occupy, since, owner = string.match(text, '^(%d+) (%d+) (.*)$')
   return tonumber(occupy), tonumber(since), owner
@@ -94,7 +98,7 @@ local function take(id, names, occupy, owner, in_line)
     end
   end
   if obstacle then return nil, obstacle, false end
-  local holder = string.format('%d %.0f %s', occupy, now_ms(), owner)
+  local holder = holder_of(occupy, owner)
   for _, name in ipairs(needed) do
     if occupy > 1 and not limits[name].heavy then
       redis.call('HSET', 'ms:limit:' .. name, 'heavy', '1')
@@ -125,17 +129,33 @@ local function park(id, obstacle)
   touched[obstacle] = true
 end
 
+-- Whether a run that was called may go on having the slots that were kept for it: they only get its worker's name. Not
+-- so if limits have changed in between.
+local function keep(id, names, slots, owner)
+  local needed = {}
+  for _, name in ipairs(names) do
+    local limit = limit_named(name)
+    if limit and limit.holds then needed[#needed + 1] = name end
+  end
+  if table.concat(needed, '\n') ~= slots then return false end
+  for _, name in ipairs(needed) do seat(name, id, holder_of(1, owner)) end
+  for _, name in ipairs(needed) do
+    if count_free(name, limits[name]) < 0 then return false end
+  end
+  return true
+end
+
 -- Lets a run begin that is about to be claimed, or sets it aside.
 -- Gives true if it may begin, false if it was set aside, or the name of a limit of 0 that will never let it in.
 -- `slots` are those that were kept for it when it was called.
 local function admit(id, tags, slots, owner)
-  local job = 'rq:job:' .. id
+  local job, wanted = 'rq:job:' .. id, limits_of_tags(tags)
   if slots then
-    -- It takes them anew: limits may have changed in between.
-    for _, name in ipairs(split(slots)) do unseat(name, { id }) end
     unreserved[#unreserved + 1] = id
+    if keep(id, wanted, slots, owner) then return true end
+    for _, name in ipairs(split(slots)) do unseat(name, { id }) end
   end
-  local taken, obstacle, never = take(id, limits_of_tags(tags), 1, owner, slots)
+  local taken, obstacle, never = take(id, wanted, 1, owner, slots)
   if taken and #taken > 0 then
     local names = table.concat(taken, '\n')
     if names ~= slots then redis.call('HSET', job, 'slots', names) end
@@ -150,27 +170,25 @@ local function admit(id, tags, slots, owner)
 end
 
 -- The run of which the turn has come gets its slots and goes to its queue; one that a limit of 0 will never let in
--- goes there too, to be ended by who takes it.
+-- goes there too, to be ended by who takes it. Gives the limit in its way, if there is one.
 local function call_run(id, name)
-  local run = redis.call('HMGET', 'rq:job:' .. id, 'tags', 'awaits')
-  local line = 'ms:waiters:' .. name
-  if run[2] ~= name then return redis.call('ZREM', line, id) end
-  local taken, obstacle, never = take(id, limits_of_tags(run[1]), 1, '', true)
+  local job = 'rq:job:' .. id
+  local tags, awaits, queue = unpack(redis.call('HMGET', job, 'tags', 'awaits', 'origin'))
+  if awaits ~= name then return end
+  local taken, obstacle, never = take(id, limits_of_tags(tags), 1, '', true)
   if not taken and not never then
-    if obstacle ~= name then
-      redis.call('ZREM', line, id)
-      park(id, obstacle)
-    end
+    if obstacle ~= name then park(id, obstacle) end
     return obstacle
   end
-  redis.call('ZREM', line, id)
-  redis.call('HDEL', 'rq:job:' .. id, 'awaits')
+  redis.call('HDEL', job, 'awaits')
   if taken and #taken > 0 then
-    redis.call('HSET', 'rq:job:' .. id, 'slots', table.concat(taken, '\n'))
+    redis.call('HSET', job, 'status', 'queued', 'slots', table.concat(taken, '\n'))
     reserved[#reserved + 1] = now_ms() + RESERVED_MS
     reserved[#reserved + 1] = id
+  else
+    redis.call('HSET', job, 'status', 'queued')
   end
-  called[#called + 1] = id
+  add_to(called, queue, id)
 end
 
 -- What is kept of code that holds slots ('h') or waits for them ('w').
@@ -197,20 +215,19 @@ local function hold(owner, id, wanted, taken)
   if wanted.lease > 0 then redis.call('ZADD', 'ms:slot-leases', now_ms() + wanted.lease, id .. ' ' .. owner) end
 end
 
+-- The same for code: it is told that it has its slots.
 local function call_code(id, owner, name)
-  local member, line = id .. ' ' .. owner, 'ms:waiters:' .. name
   local text = is_alive(owner) and redis.call('HGET', 'ms:holds:' .. owner, id)
-  if not text or string.sub(text, 1, 1) ~= 'w' then return redis.call('ZREM', line, member) end
+  if not text or string.sub(text, 1, 1) ~= 'w' then return end
   local wanted = parse_hold(text)
   local taken, obstacle, never = take(id, wanted.names, wanted.occupy, owner, true)
   if not taken and not never then
     if obstacle ~= name then
-      redis.call('ZADD', 'ms:waiters:' .. obstacle, redis.call('ZSCORE', line, member), member)
-      redis.call('ZREM', line, member)
+      local member = id .. ' ' .. owner
+      redis.call('ZADD', 'ms:waiters:' .. obstacle, redis.call('ZSCORE', 'ms:waiters:' .. name, member), member)
     end
     return obstacle
   end
-  redis.call('ZREM', line, member)
   redis.call('HDEL', 'ms:holds:' .. owner, id)
   local holds = taken and #taken > 0
   if holds then hold(owner, id, wanted, taken) end
@@ -226,15 +243,16 @@ hand_on = function(name)
   while left > 0 do
     local room = is_open and left or math.min(count_free(name, limit), left)
     if room <= 0 then return end
-    local first = redis.call('ZRANGE', 'ms:waiters:' .. name, 0, room - 1)
-    if #first == 0 then return end
+    local first, gone, obstacle = redis.call('ZRANGE', 'ms:waiters:' .. name, 0, room - 1), {}, nil
     for _, member in ipairs(first) do
-      left = left - 1
       local id, owner = string.sub(member, 1, 32), string.sub(member, 34)
-      local obstacle
       if owner == '' then obstacle = call_run(id, name) else obstacle = call_code(id, owner, name) end
-      if obstacle == name then return end
+      if obstacle == name then break end
+      gone[#gone + 1] = member
     end
+    call_with('ZREM', 'ms:waiters:' .. name, gone)
+    if #first == 0 or obstacle == name then return end
+    left = left - #first
   end
   redis.call('SADD', 'ms:lines-to-call', name)
 end
@@ -321,6 +339,6 @@ local function pass_slots_on(is_upkeep)
     hand_on(name)
   end
   call_with('ZADD', 'ms:slot-leases', reserved)
-  enqueue_again(called)
+  enqueue_in_front(called)
   tell(notes)
 end
