@@ -7,7 +7,14 @@ from typing import Any, Final, TypeVar
 
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, BusyLoadingError, OutOfMemoryError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as NoAnswer
 from redis.retry import Retry
@@ -19,6 +26,8 @@ _redis: Any = Redis
 
 OUTAGE: Final = (NoConnection, NoAnswer, BusyLoadingError)
 """What a server that is away, restarting or out of reach makes a call raise."""
+
+_REFUSALS: Final = (AuthenticationError, AuthorizationError, NoPermissionError)
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 
@@ -46,18 +55,21 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
 
     Pauses between tries grow to 2 s and are spread at random, so that a thousand workers do not return at once.
     Raises RedisUnavailable, with the address, after `patience` seconds. A server whose disk is full is waited for
-    likewise, and then it is BackendFull; one whose memory is full makes it BackendFull at once.
+    likewise, and then it is BackendFull; one whose memory is full makes it BackendFull at once. RedisRefused at once.
     """
     again, pause, deadline = False, _FIRST_PAUSE, time.monotonic() + patience
     while True:
         try:
             return call(again)
-        except AuthenticationError as refused:
-            raise errors.RedisUnavailable(say_where(url), str(refused)) from refused
+        except _REFUSALS as refused:
+            raise errors.RedisRefused(say_where(url), str(refused)) from refused
         except OUTAGE as lost:
             if time.monotonic() + pause > deadline:
                 raise errors.RedisUnavailable(say_where(url), str(lost)) from lost
         except ResponseError as refused:
+            if str(refused).startswith("DENIED"):
+                # Protected mode, which the server goes on to explain at length.
+                raise errors.RedisRefused(say_where(url), str(refused).partition(". ")[0]) from refused
             full = name_refusal(refused, url)
             if full is None:
                 raise

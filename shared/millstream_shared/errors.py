@@ -42,6 +42,7 @@
     |  `- FunctionUnavailable         its function cannot be imported where it should run
     `- ServiceError                   something outside of the program is missing
        |- RedisUnavailable            the server does not answer
+       |- RedisRefused                the server does not let this program in, or not do what it has to
        |- BackendFull                 the server takes nothing new: its memory or its disk is full
        |- StorageUnavailable          results cannot be written to their storage, or read from it
        |- SourceUnavailable           code cannot be fetched from where it is kept
@@ -339,6 +340,17 @@ class RedisUnavailable(ServiceError):
         super().__init__(
             f"No answer from Redis at {url}{f' ({reason})' if reason else ''}: start it, or set "
             "MILLSTREAM_REDIS_URL to where it is; without that variable a private server is used."
+        )
+
+
+class RedisRefused(ServiceError):
+    """The server does not let this program in, or not do what it has to. `url` has no password in it."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"Redis at {url} refuses this program ({reason}): set MILLSTREAM_REDIS_URL with a user and password that "
+            "may use all keys and commands, as in redis://user:password@host:6379/0."
         )
 
 

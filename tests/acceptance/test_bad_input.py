@@ -1,14 +1,17 @@
 """Bad input on the queue: each has its named error, where the user can act, and nothing else is hurt."""
 
 import json
+import re
+import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from tests.acceptance.test_worker_faults import start_worker
 from tests.harness import eventually
 from tests.harness.processes import Processes
-from tests.harness.servers import RealServer
+from tests.harness.servers import RealServer, find_valkey
 
 PROGRAM = '''
 import json, sys, threading
@@ -236,6 +239,37 @@ def test_a_redis_that_is_not_there_is_named_within_seconds(running: Processes, u
         assert url.replace(":secret@", "") in output
         assert "MILLSTREAM_REDIS_URL" in output
         assert "secret" not in output
+    assert "Traceback" not in worker.output
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """The port of a server that wants a password; it is `right`, also for the user `reader`, who may only read."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    server = RealServer(find_valkey(), port=str(port), bind="127.0.0.1").start()
+    client = server.client()
+    client.execute_command("ACL", "SETUSER", "reader", "on", ">right", "~*", "+ping", "+hello", "+@read")
+    client.config_set("requirepass", "right")
+    yield port
+    server.discard()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://127.0.0.1:{port}", "client already authenticated|Authentication required"),
+        ("redis://:wrong@127.0.0.1:{port}", "username-password"),
+        ("redis://reader:right@127.0.0.1:{port}", "no permissions"),
+    ],
+    ids=["no password", "another password", "too few rights"],
+)
+def test_a_redis_that_refuses_is_named(running: Processes, closed_port: int, url: str, said: str) -> None:
+    """Without a password, with a wrong one, or as a user who may not do enough: one line says what to set."""
+    worker = running.cli("worker", "start", MILLSTREAM_REDIS_URL=url.format(port=closed_port))
+    assert worker.wait(15) == 1
+    assert re.search(said, worker.output)
+    assert "set MILLSTREAM_REDIS_URL with a user and password" in worker.output
     assert "Traceback" not in worker.output
 
 

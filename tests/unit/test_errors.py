@@ -19,6 +19,7 @@ MADE = [
     errors.PayloadRefused("signature"),
     errors.FunctionUnavailable("shop:fetch", "no module"),
     errors.RedisUnavailable("redis://here", "refused"),
+    errors.RedisRefused("redis://here", "wrong password"),
     errors.BackendFull("redis://here", "used memory"),
     errors.StorageUnavailable("/results", "full"),
     errors.ScriptError("flows.py", "Traceback"),
