@@ -50,7 +50,7 @@ def view() -> list[Setting]:
     found: list[Setting] = []
     for name, field in sorted(Settings.model_fields.items()):
         variable = settings.variable_of(name)
-        source = "environment" if variable in os.environ else "file" if name in from_file else "default"
+        source = "environment" if os.environ.get(variable) else "file" if name in from_file else "default"
         default = field.get_default(call_default_factory=True)
         found.append(Setting(name, variable, _shown(getattr(known, name)), _shown(default), source))
     return found

@@ -86,11 +86,12 @@ class Settings(BaseModel):
 def get_settings() -> Settings:
     """The settings of this process; `get_settings.cache_clear()` makes the next call read them again.
 
-    What the environment says comes before what the file says. Raises ConfigurationError, naming the variable, or the
-    file, for a value that does not fit.
+    What the environment says comes before what the file says; an empty variable says nothing, as those are that a file
+    of containers passes on. Raises ConfigurationError, naming the variable, or the file, for a value that does not fit.
     """
     # Reading the environment takes pydantic-settings 50 ms to import, in each process of a script that starts cold.
-    given = {name[len(_PREFIX) :].lower(): value for name, value in os.environ.items() if name.startswith(_PREFIX)}
+    said = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX) and value}
+    given = {name[len(_PREFIX) :].lower(): value for name, value in said.items()}
     places = {name: variable_of(name) for name in given}
     if from_file := read_file(os.environ):
         path = config_files.place_of(os.environ)

@@ -66,6 +66,12 @@ def test_eviction_is_a_problem_once_memory_is_limited(valkey: RealServer) -> Non
     assert finding(valkey, "eviction", code=1)[0] == "problem"
 
 
+def test_an_empty_signing_key_is_none(valkey: RealServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file of containers passes it on where nobody has set one."""
+    monkeypatch.setenv("MILLSTREAM_SIGNING_KEY", "")
+    assert finding(valkey, "signing key")[0] == "warning"
+
+
 def test_snapshots_alone_are_a_warning(valkey: RealServer) -> None:
     """They lose the last minutes."""
     valkey.client().config_set("appendonly", "no")

@@ -41,7 +41,7 @@ def viewed(name: str) -> tuple[object, str]:
 def test_a_setting_in_the_file_counts_unless_the_environment_has_it(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The source is shown with the value."""
+    """The source is shown with the value; an empty variable says nothing."""
     assert viewed("crash_limit") == (3, "default")
     assert config("set", "crash_limit=7", "MILLSTREAM_LOGGING_LEVEL=debug").exit_code == 0
     assert file.read_text() == 'crash_limit = 7\nlogging_level = "DEBUG"\n'
@@ -50,6 +50,9 @@ def test_a_setting_in_the_file_counts_unless_the_environment_has_it(
     monkeypatch.setenv("MILLSTREAM_CRASH_LIMIT", "9")
     assert viewed("crash_limit") == (9, "environment")
     assert "comes first" in config("set", "crash_limit=8").output
+    monkeypatch.setenv("MILLSTREAM_CRASH_LIMIT", "")
+    assert viewed("crash_limit") == (8, "file")
+    assert "comes first" not in config("set", "crash_limit=8").output
     assert config("unset", "MILLSTREAM_CRASH_LIMIT").exit_code == 0
     assert file.read_text() == 'logging_level = "DEBUG"\n'
 

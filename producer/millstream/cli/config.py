@@ -47,7 +47,7 @@ def set_(assignments: tuple[str, ...]) -> None:
     configuring.set_values(given)
     for name in map(configuring.name_of, given):
         click.echo(f"{name} is set in {configuring.place()}.")
-        if settings.variable_of(name) in os.environ:
+        if os.environ.get(settings.variable_of(name)):
             click.echo(f"Note: {settings.variable_of(name)} is set in this environment, and comes first.", err=True)
 
 
