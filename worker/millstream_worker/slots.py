@@ -13,8 +13,6 @@ _TICK_SECONDS = 0.001
 _TICK_SECONDS_WHEN_COMPUTING = 0.005
 _IDLE_SECONDS = 30.0
 _BUSY_SHARE = 0.7
-_IDLE_SHARE = 0.5
-_WEIGHT_OF_A_TICK = 0.3
 
 
 class Slots(Generic[W]):
@@ -22,8 +20,8 @@ class Slots(Generic[W]):
 
     Work is begun in the order in which it was added. One thread begins; more are called in, a millisecond later, if it
     does not get on: threads that compute only take the interpreter lock from each other, and a hundred short pieces are
-    done four times as fast by one thread as by sixteen. Where work has lately left most of the CPU alone, a thread is
-    called for each piece at once. `on_lent` is told +1 when a piece begins only to wait and -1 when it goes on.
+    done four times as fast by one thread as by sixteen. `on_lent` is told +1
+    when a piece begins only to wait and -1 when it goes on.
     """
 
     def __init__(self, size: int, work: Callable[[W], None], on_lent: Callable[[int], None]) -> None:
@@ -36,7 +34,6 @@ class Slots(Generic[W]):
         self._busy = self._idle = 0
         self._takers: set[int] = set()
         self._taken_at = 0.0
-        self._load = 1.0  # how much of a CPU the process has taken while work waited; lately counts most
         self._may_shed = self._closed = False
         self._mine = threading.local()
         self._ticking = threading.Event()
@@ -47,7 +44,7 @@ class Slots(Generic[W]):
         with self._lock:
             self._pieces.extend(pieces)
             if self._busy == 0 or time.monotonic() - self._taken_at > _TICK_SECONDS:
-                self._call(len(pieces) if self._load < _IDLE_SHARE else 1)
+                self._call(1)
             more = len(self._pieces) > 1 or self._busy > 0
         if more and not self._ticking.is_set():
             self._ticking.set()
@@ -141,11 +138,9 @@ class Slots(Generic[W]):
         tick = _TICK_SECONDS
         while not self._closed:
             self._ticking.wait()
-            cpu, began = time.process_time(), time.monotonic()
+            cpu = time.process_time()
             time.sleep(tick)
-            share = (time.process_time() - cpu) / (time.monotonic() - began)
-            self._load += (share - self._load) * _WEIGHT_OF_A_TICK
-            computing = self._load > _BUSY_SHARE
+            computing = (time.process_time() - cpu) / tick > _BUSY_SHARE
             with self._lock:
                 takers = len(self._takers)
                 self._takers.clear()
