@@ -116,8 +116,8 @@ local function add_to(queues, queue, id)
   table.insert(queues[queue], id)
 end
 
-local function enqueue_in_front(queues)
-  for _, queue in ipairs(queues) do enqueue(queue, queues[queue], true) end
+local function enqueue_all(queues, front)
+  for _, queue in ipairs(queues) do enqueue(queue, queues[queue], front) end
 end
 
 -- Puts runs that were taken, or were waiting, at the front of the queues they belong to: what was begun comes first.
@@ -130,7 +130,7 @@ local function enqueue_again(ids)
       add_to(queues, queue, id)
     end
   end
-  enqueue_in_front(queues)
+  enqueue_all(queues, true)
 end
 
 -- Puts postponed runs whose time has come in front of their queue. Gives the milliseconds until the next one is due.

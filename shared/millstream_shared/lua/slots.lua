@@ -339,6 +339,6 @@ local function pass_slots_on(is_upkeep)
     hand_on(name)
   end
   call_with('ZADD', 'ms:slot-leases', reserved)
-  enqueue_in_front(called)
+  enqueue_all(called, true)
   tell(notes)
 end

@@ -5,7 +5,7 @@
 --       it or '', what becomes of it where that has no slot ('cancel' or ''), '' or the key of which there may be one run only
 -- Gives the id of each, or that of the run which has its key.
 local inbox, data, again, keep = unpack(ARGV, 1, 4)
-local given, told, ready, order = {}, {}, {}, {}
+local given, told, ready = {}, {}, {}
 for i = 5, #ARGV, 13 do
   local queue, id, name, payload, upstream, record, facets, due, parent, on_crash, tag, collision, key = unpack(ARGV, i, i + 12)
   local lock = 'ms:once:' .. key
@@ -36,15 +36,11 @@ for i = 5, #ARGV, 13 do
       -- A worker that listens has to learn when to look.
       ring(queue)
     else
-      if not ready[queue] then
-        ready[queue] = {}
-        order[#order + 1] = queue
-      end
-      table.insert(ready[queue], id)
+      add_to(ready, queue, id)
     end
   end
   given[#given + 1] = id
 end
-for _, queue in ipairs(order) do enqueue(queue, ready[queue]) end
+enqueue_all(ready)
 tell(told)
 return given
