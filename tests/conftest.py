@@ -122,11 +122,8 @@ def store(server: servers.Server) -> Iterator[Store]:
 
 @pytest.fixture
 def running(folder: Path) -> Iterator[processes.Processes]:
-    """Starts real processes, whose embedded server, if they use one, has its home in `folder / "home"`.
-
-    Workers among them have one child process where the test does not say: to start more takes longer than their work.
-    """
-    started = processes.Processes(folder, MILLSTREAM_HOME=str(folder / "home"), MILLSTREAM_WORKER_PROCESSES="1")
+    """Starts real processes, whose embedded server, if they use one, has its home in `folder / "home"`."""
+    started = processes.Processes(folder, MILLSTREAM_HOME=str(folder / "home"))
     yield started
     started.end()
 

@@ -62,6 +62,7 @@ if __name__ == "__main__":
 def program(running: Processes, folder: Path) -> Callable[..., Process]:
     """Starts a script that has the tasks above and executes the statements that it is given."""
     (folder / "program.py").write_text(SCRIPT)
+    running.environment["MILLSTREAM_WORKER_PROCESSES"] = "1"
     return lambda statements, **environment: running.python(folder / "program.py", statements, **environment)
 
 

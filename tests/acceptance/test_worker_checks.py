@@ -133,7 +133,6 @@ def test_a_worker_says_what_it_is_for_machines_too(running: Processes, valkey: R
 
 def test_a_worker_has_a_child_process_for_each_cpu_that_it_may_use(running: Processes) -> None:
     """Which may be fewer than there are; the environment can say another number, and the command a third one."""
-    del running.environment["MILLSTREAM_WORKER_PROCESSES"]
     may_use = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(may_use)})

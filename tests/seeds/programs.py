@@ -68,6 +68,8 @@ class Programs:
     def __init__(self, running: Processes) -> None:
         self.running = running
         self.running.environment.setdefault("MILLSTREAM_LOGGING_LEVEL", "WARNING")
+        # More take longer to start than all that these programs compute.
+        self.running.environment.setdefault("MILLSTREAM_WORKER_PROCESSES", "1")
 
     def run(self, name: str, **environment: str) -> Ended:
         """Run `scripts/NAME.py` to its end. Fails if it does, or if a run of it has not ended then."""
