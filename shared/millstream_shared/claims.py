@@ -1,5 +1,6 @@
 """What goes into the store and what it hands out: runs on their way to a worker, and back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,6 +70,21 @@ class QueuedFlowRun:
 def flow_facets(created: float, flow_name: str, deployment_id: str = "") -> str:
     """What a flow run is listed under, as the scripts take it."""
     return f"{round(created * 1e6)}\n{flow_name.replace(chr(10), ' ')}\n{deployment_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a worker can take: from these queues, the first one first, so many runs of each kind, `most` in all.
+
+    Flow runs lie on queues of their own, `keys.flow_queue`, so that those which wait for a free process are not in the
+    way of task runs.
+    """
+
+    queues: Sequence[str]
+    sync_slots: int = 0
+    async_slots: int = 0
+    flow_slots: int = 0
+    most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,12 @@ def open_unchecked(payload: bytes) -> Envelope:
     return Envelope(sealed_id.hex(), created / 1e6, header, upstream, body, bool(payload[3] & _KEPT_ELSEWHERE))
 
 
+def header_in(payload: bytes) -> bytes:
+    """The encoded header of a payload that has been opened, or will be. Raises `struct.error` if it is torn."""
+    header_size = _FIXED.unpack_from(payload)[5]
+    return payload[_FIXED.size : _FIXED.size + header_size]
+
+
 def created_in(payload: bytes) -> float | None:
     """When the run was made, from the first 40 bytes of its payload, in seconds since the epoch; None if torn."""
     if len(payload) < _FIXED.size or payload[:2] != _MAGIC:

@@ -38,6 +38,8 @@ def _source(name: str, client: type[Any]) -> tuple[str, str]:
         parts.insert(1, read("slots"))
     elif "-- may use slots.lua\n" in script:
         parts.insert(1, _LATER.format(slots=read("slots")))
+    if "-- uses claiming.lua\n" in script:
+        parts.insert(-1, read("claiming"))
     text = "\n".join(parts)
     # The server in memory, whose memory is never full, knows no such first line.
     if _WHEN_FULL in script and not client.__module__.startswith("fakeredis"):

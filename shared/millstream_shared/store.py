@@ -4,7 +4,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from millstream_shared import connections, ids, keys, limits, records, rq_queue, scripts
-from millstream_shared.claims import Claim, Claimed, Orphan, Postponed, QueuedFlowRun, QueuedRun, Reaped, RecordedRun
+from millstream_shared.claims import (
+    Claim,
+    Claimed,
+    Demand,
+    Orphan,
+    Postponed,
+    QueuedFlowRun,
+    QueuedRun,
+    Reaped,
+    RecordedRun,
+)
 from millstream_shared.links import Link
 from millstream_shared.records import Record
 
@@ -130,43 +140,9 @@ class Store(Link):
 
     # -- doing work
 
-    def claim(
-        self,
-        owner: str,
-        queues: Sequence[str],
-        *,
-        sync_slots: int,
-        async_slots: int,
-        flow_slots: int = 0,
-        most: int | None = None,
-    ) -> Claimed:
-        """Take runs from the queues, the first queue first, `most` at once if it says so.
-
-        Flow runs lie on queues of their own, `keys.flow_queue`, so that those which wait for a free process are not in
-        the way of task runs.
-
-        Raises LeaseLost if `owner` was given up for dead.
-        """
-        limit = _LARGEST_CLAIM if most is None else max(most, 0)
-        if flow_slots > 0:
-            queues = [name for queue in queues for name in (queue, keys.flow_queue(queue))]
-        slots = (max(sync_slots, 0), max(async_slots, 0), max(flow_slots, 0))
-        args = [owner, *slots, limit, rq_queue.timestamp(), *queues]
-        next_due, taken = self._run("claim", args)
-        runs = [
-            Claim(
-                run_id.decode(),
-                attempt,
-                mode == b"a",
-                crashes,
-                tries,
-                payload,
-                b"".join(refused).decode(),
-                mode == b"f",
-            )
-            for run_id, attempt, mode, crashes, tries, payload, *refused in taken
-        ]
-        return Claimed(runs, None if next_due < 0 else next_due / 1000)
+    def claim(self, owner: str, demand: Demand) -> Claimed:
+        """Take runs from the queues. Raises LeaseLost if `owner` was given up for dead."""
+        return _claimed(*self._run("claim", [owner, *_wishes(demand)]))
 
     def claim_one(self, owner: str, run_id: str) -> Claim | None:
         """Take a run that is in no queue any more: one that a stock `rq worker` has popped."""
@@ -189,13 +165,28 @@ class Store(Link):
 
     def settle(self, owner: str, ended: Sequence[tuple[str, int, bytes]]) -> list[str]:
         """Record how runs ended: (run id, attempt, record). The ids whose lease had passed to another worker."""
+        return self.settle_and_claim(owner, ended, None)[0]
+
+    def settle_and_claim(
+        self, owner: str, ended: Sequence[tuple[str, int, bytes]], demand: Demand | None, *, always: bool = False
+    ) -> tuple[list[str], Claimed | None]:
+        """The same, and take other runs: `always`, or only if some were waiting for these. None if it did not look.
+
+        What a worker lets begin it so begins itself, without being told of it.
+        """
         refused: list[str] = []
-        for some in _chunks(ended, _LARGEST_CALL):
-            args: list[Any] = [owner, self.settings.retention_seconds]
-            for outcome in some:
+        claimed: Claimed | None = None
+        for at in range(0, len(ended), _LARGEST_CALL):
+            # Those that are taken last know best what is free.
+            wishes = _wishes(demand) if demand and at + _LARGEST_CALL >= len(ended) else []
+            args: list[Any] = [owner, self.settings.retention_seconds, "1" if always else "", len(wishes), *wishes]
+            for outcome in ended[at : at + _LARGEST_CALL]:
                 args += outcome
-            refused += [name.decode() for name in self._run("settle", args)]
-        return refused
+            names, *found = self._run("settle", args)
+            refused += [name.decode() for name in names]
+            if found:
+                claimed = _claimed(*found[0])
+        return refused, claimed
 
     def postpone(self, owner: str, failed: Sequence[Postponed]) -> list[str]:
         """Have runs executed again later. The ids of those whose lease had passed to another worker."""
@@ -356,6 +347,33 @@ def _reaped(name: bytes, token: bytes, content: bytes, kind: bytes, payload: byt
     run_id, attempt = name.decode(), int(token)
     claim = payload and Claim(run_id, attempt, is_async=False, crashes=0, tries=0, payload=payload, is_flow=True)
     return Orphan(run_id, attempt, content, kind == b"flow", claim or None)
+
+
+def _wishes(demand: Demand) -> list[Any]:
+    """A demand as the scripts take it."""
+    queues = demand.queues
+    if demand.flow_slots > 0:
+        queues = [name for queue in queues for name in (queue, keys.flow_queue(queue))]
+    slots = (max(demand.sync_slots, 0), max(demand.async_slots, 0), max(demand.flow_slots, 0))
+    most = _LARGEST_CLAIM if demand.most is None else max(demand.most, 0)
+    return [*slots, most, rq_queue.timestamp(), *queues]
+
+
+def _claimed(next_due: int, taken: Sequence[Any]) -> Claimed:
+    runs = [
+        Claim(
+            run_id.decode(),
+            attempt,
+            mode == b"a",
+            crashes,
+            tries,
+            payload,
+            b"".join(refused).decode(),
+            mode == b"f",
+        )
+        for run_id, attempt, mode, crashes, tries, payload, *refused in taken
+    ]
+    return Claimed(runs, None if next_due < 0 else next_due / 1000)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

@@ -1,11 +1,13 @@
 """What the store promises about concurrency limits, on every kind of server."""
 
+import itertools
 import uuid
 from collections.abc import Callable
 
 import pytest
 
 from millstream_shared import errors, keys
+from millstream_shared.claims import Demand
 from millstream_shared.limits import Answer, Limits
 from millstream_shared.states import StateType
 from millstream_shared.store import QueuedRun, Store
@@ -39,7 +41,7 @@ def tagged(store: Store, *tags: str, count: int = 1, queue: str = "q", is_async:
 
 
 def claim(store: Store, owner: str, *queues: str) -> list[str]:
-    claimed = store.claim(owner, queues or ("q",), sync_slots=100, async_slots=100)
+    claimed = store.claim(owner, Demand(queues or ("q",), sync_slots=100, async_slots=100))
     return [taken.run_id for taken in claimed.runs]
 
 
@@ -103,6 +105,22 @@ def test_runs_over_the_limit_of_their_tag_stand_in_line(
     assert claim(store, owner) == runs[3:]
     settle(store, owner, *runs[3:])
     assert holders(limits, "tag:db") == waiters(limits, "tag:db") == []
+
+
+def test_a_slot_goes_to_the_next_run_and_this_to_who_made_it_free(
+    store: Store, owner: str, limits: Limits, make: Callable[..., str]
+) -> None:
+    """Settling frees the slot, gives it to the first in line, and the run to the worker that settles, all at once."""
+    make("tag:db")
+    runs = names(tagged(store, "db", count=3))
+    assert claim(store, owner) == runs[:1]
+    for ended, following in itertools.pairwise(runs):
+        outcome = (ended, 1, record(ended).encode())
+        _, claimed = store.settle_and_claim(owner, [outcome], Demand(["q"], sync_slots=1))
+        assert claimed is not None
+        assert [run.run_id for run in claimed.runs] == [following]
+        assert holders(limits, "tag:db") == [following]
+    settle(store, owner, runs[2])
 
 
 def test_without_a_limit_a_tag_means_nothing(store: Store, owner: str, make: Callable[..., str]) -> None:
@@ -181,7 +199,7 @@ def test_a_limit_of_zero_lets_no_run_begin(store: Store, owner: str, make: Calla
     first, second = names(tagged(store, "db", count=2))
     assert claim(store, owner) == [first]
     limits.write("tag:db", "old", limit=0)
-    [refused] = store.claim(owner, ["q"], sync_slots=9, async_slots=9).runs
+    [refused] = store.claim(owner, Demand(["q"], sync_slots=9, async_slots=9)).runs
     assert (refused.run_id, refused.refused_by) == (second, "tag:db")
     store.settle(owner, [(second, 1, record(second, StateType.CANCELLED).encode())])
     settle(store, owner, first)

@@ -1,6 +1,7 @@
 """What the store promises about background runs and those who follow them, on every kind of server."""
 
 from millstream_shared import envelopes, ids
+from millstream_shared.claims import Demand
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record, decode
 from millstream_shared.store import QueuedRun, Store
@@ -23,7 +24,7 @@ def ended(run_id: str) -> Record:
 
 def finish_all(store: Store, owner: str) -> None:
     """Execute what is queued, and what that frees."""
-    while claims := store.claim(owner, ["q"], sync_slots=100, async_slots=100).runs:
+    while claims := store.claim(owner, Demand(["q"], sync_slots=100, async_slots=100)).runs:
         store.settle(owner, [(each.run_id, each.attempt, ended(each.run_id).encode()) for each in claims])
 
 
@@ -39,7 +40,7 @@ def test_background_runs_are_found_wherever_they_are(store: Store, owner: str) -
     """Queued, or held by one of those that are asked about; other runs are left out."""
     held, waiting, other = queued("held"), queued("waiting"), queued("other", ids.new_task_run_id(None))
     submit(store, held, other)
-    claims = store.claim(owner, ["q"], sync_slots=2, async_slots=0).runs
+    claims = store.claim(owner, Demand(["q"], sync_slots=2, async_slots=0)).runs
     submit(store, waiting, queued("another", ids.new_task_run_id(None)))
     assert store.background_runs("q", []) == {waiting.run_id: "waiting"}
     assert store.background_runs("q", [owner]) == {waiting.run_id: "waiting", held.run_id: "held"}
@@ -55,7 +56,7 @@ def test_a_claim_takes_no_more_than_it_says(store: Store, owner: str) -> None:
         submit(store, queued(), is_async=number % 2 == 0)
 
     def claimed(most: int | None) -> int:
-        return len(store.claim(owner, ["q"], sync_slots=10, async_slots=10, most=most).runs)
+        return len(store.claim(owner, Demand(["q"], sync_slots=10, async_slots=10, most=most)).runs)
 
     assert [claimed(0), claimed(1), claimed(2), claimed(None)] == [0, 1, 2, 1]
     store.release(owner, list(store.held(owner)))

@@ -3,7 +3,7 @@
 import pytest
 
 from millstream_shared import ids
-from millstream_shared.claims import Postponed
+from millstream_shared.claims import Demand, Postponed
 from millstream_shared.limits import Limits
 from millstream_shared.queues import Queues
 from millstream_shared.states import StateType
@@ -53,7 +53,7 @@ def test_who_resumes_a_queue_wakes_a_worker(store: Store, owner: str, queues: Qu
 def test_a_queue_is_listed_with_its_figures(store: Store, owner: str, queues: Queues) -> None:
     """Queued, postponed and failed runs, the workers that are alive, and since when the oldest run waits."""
     submit(store, queued(), queued(), queued())
-    [first] = store.claim(owner, ["q"], sync_slots=1, async_slots=0).runs
+    [first] = store.claim(owner, Demand(["q"], sync_slots=1, async_slots=0)).runs
     store.postpone(owner, [Postponed(first.run_id, 1, record(first.run_id, StateType.RUNNING).encode(), 60.0, 1)])
     store.client.sadd("rq:workers:q", "rq:worker:here", "rq:worker:gone")
     store.client.set("rq:worker:here", "", ex=100)

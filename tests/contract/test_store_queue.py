@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from millstream_shared import errors, ids, records
-from millstream_shared.claims import HOLD, RecordedRun
+from millstream_shared import errors, ids, keys, records
+from millstream_shared.claims import HOLD, Demand, RecordedRun
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from tests.harness.queued_runs import FLOW, claim, queued, record, submit
@@ -29,6 +29,48 @@ def test_a_submitted_run_is_claimed_with_its_payload_and_settled_once(store: Sto
     assert store.look([run.run_id]) == {run.run_id: "started"}
     assert store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())]) == []
     assert store.next_finished("me", 1.0) == store.records([run.run_id]) == {run.run_id: record(run.run_id).encode()}
+
+
+def test_who_settles_takes_what_was_waiting_for_that(store: Store, owner: str) -> None:
+    """A dependent run comes with the answer, to who has room for it, and no bell rings for it."""
+    first = queued()
+    second = queued(upstream=first.run_id)
+    submit(store, first, second)
+    claim(store, owner)
+    ended = [(first.run_id, 1, record(first.run_id).encode())]
+    refused, claimed = store.settle_and_claim(owner, ended, Demand(["q"], sync_slots=1))
+    assert refused == []
+    assert claimed is not None
+    assert [run.run_id for run in claimed.runs] == [second.run_id]
+    assert store.command("EXISTS", keys.bell("q")) == 0
+    store.settle(owner, [(second.run_id, 1, record(second.run_id).encode())])
+
+
+def test_who_settles_does_not_look_at_queues_for_nothing(store: Store, owner: str) -> None:
+    """If nothing was waiting for what ends, other runs are taken only by who knows that there may be some."""
+    first, second, third = queued(), queued(), queued()
+    submit(store, first)
+    claim(store, owner)
+    submit(store, second, third)
+    room = Demand(["q"], sync_slots=1)
+    assert store.settle_and_claim(owner, [(first.run_id, 1, record(first.run_id).encode())], room) == ([], None)
+    [run] = claim(store, owner, sync=1)
+    ended = [(run.run_id, 1, record(run.run_id).encode())]
+    _, claimed = store.settle_and_claim(owner, ended, room, always=True)
+    assert claimed is not None
+    assert [run.run_id for run in claimed.runs] == [third.run_id]
+    store.settle(owner, [(third.run_id, 1, record(third.run_id).encode())])
+
+
+def test_who_has_lost_its_lease_settles_and_takes_nothing(store: Store, owner: str) -> None:
+    """The outcome is refused, and the queue keeps its runs for others."""
+    run = queued()
+    submit(store, run)
+    ended = [("0" * 32, 1, record("0" * 32).encode())]
+    refused, claimed = store.settle_and_claim("dead", ended, Demand(["q"], sync_slots=1), always=True)
+    assert (refused, claimed) == (["0" * 32], None)
+    assert [each.run_id for each in claim(store, owner)] == [run.run_id]
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
 
 
 def test_runs_are_claimed_in_the_order_of_submission(store: Store, owner: str) -> None:

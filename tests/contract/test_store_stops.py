@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from millstream_shared import envelopes, ids, keys, orders
-from millstream_shared.claims import HOLD, QueuedFlowRun, RecordedRun, claimed, flow_facets
+from millstream_shared.claims import HOLD, Demand, QueuedFlowRun, RecordedRun, claimed, flow_facets
 from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.orders import Orders
@@ -50,7 +50,7 @@ def taken(store: Store, owner: str) -> Record:
 
 
 def claim(store: Store, owner: str) -> list[str]:
-    return [run.run_id for run in store.claim(owner, ["q"], sync_slots=1, async_slots=1, flow_slots=1).runs]
+    return [run.run_id for run in store.claim(owner, Demand(["q"], sync_slots=1, async_slots=1, flow_slots=1)).runs]
 
 
 def end(store: Store, owner: str, run: Record, state_type: StateType = StateType.CANCELLED) -> None:

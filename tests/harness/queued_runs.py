@@ -1,7 +1,7 @@
 """Queued runs and their records, as a test that speaks to the store itself makes them."""
 
 from millstream_shared import envelopes, ids
-from millstream_shared.claims import Claim, QueuedRun
+from millstream_shared.claims import Claim, Demand, QueuedRun
 from millstream_shared.envelopes import Header
 from millstream_shared.records import Record
 from millstream_shared.states import StateType
@@ -44,4 +44,4 @@ def claim(
     store: Store, owner: str, sync: int = 100, asynchronous: int = 100, queues: tuple[str, ...] = ("q",)
 ) -> list[Claim]:
     """Take runs, as a worker with these slots does."""
-    return store.claim(owner, queues, sync_slots=sync, async_slots=asynchronous).runs
+    return store.claim(owner, Demand(queues, sync_slots=sync, async_slots=asynchronous)).runs

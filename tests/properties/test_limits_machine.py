@@ -17,7 +17,7 @@ from hypothesis.stateful import (
 )
 
 from millstream_shared import ids, keys
-from millstream_shared.claims import Claim, Orphan, Postponed
+from millstream_shared.claims import Claim, Demand, Orphan, Postponed
 from millstream_shared.limits import Inspection, Limits
 from millstream_shared.settings import Settings
 from millstream_shared.states import StateType
@@ -107,7 +107,7 @@ class LimitsMachine(RuleBasedStateMachine):
         owner = list(self.held)[worker % 2]
         before = self.look()
         had = {run_id for run_id in self.submitted if self.store.client.hexists(keys.job(run_id), "slots")}
-        claims = self.store.claim(owner, ["q"], sync_slots=count, async_slots=0).runs
+        claims = self.store.claim(owner, Demand(["q"], sync_slots=count, async_slots=0)).runs
         self.check_nobody_was_overtaken({claim.run_id for claim in claims} - had, before)
         self.take(owner, claims)
 
@@ -136,6 +136,16 @@ class LimitsMachine(RuleBasedStateMachine):
     def settle_and_claim(self, at: int, worker: int) -> None:
         self.settle(at)
         self.claim(worker, 1)
+
+    @precondition(lambda self: any(self.held.values()))
+    @rule(at=number, count=st.integers(1, 4), always=st.booleans())
+    def settle_and_claim_at_once(self, at: int, count: int, always: bool) -> None:
+        owner, run_id = self.held_one(at)
+        outcome = (run_id, self.held[owner].pop(run_id), record(run_id).encode())
+        refused, claimed = self.store.settle_and_claim(owner, [outcome], Demand(["q"], count), always=always)
+        assert refused == []
+        self.ended.add(run_id)
+        self.take(owner, claimed.runs if claimed else [])
 
     @precondition(lambda self: any(self.held.values()))
     @rule(at=number, how=st.sampled_from(["postponed", "given back", "crashed"]))
@@ -259,7 +269,7 @@ class LimitsMachine(RuleBasedStateMachine):
         while self.unfinished:
             progress = len(self.ended)
             for owner, runs in self.held.items():
-                self.take(owner, self.store.claim(owner, ["q"], sync_slots=3, async_slots=0).runs)
+                self.take(owner, self.store.claim(owner, Demand(["q"], sync_slots=3, async_slots=0)).runs)
                 for run_id in list(runs):
                     self.end(owner, run_id)
             assert len(self.ended) > progress, f"never begun: {self.unfinished}"

@@ -8,6 +8,7 @@ from millstream import Future, flow, sessions, task
 from millstream.exceptions import RunLost
 from millstream.store_session import Session
 from millstream.task_runners import QueueTaskRunner
+from millstream_shared.claims import Demand
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
 from millstream_worker.execution import Assignment, Executor
@@ -41,7 +42,7 @@ class Worker:
     def work(self, count: int) -> None:
         """Execute the next `count` runs, waiting for each."""
         for _ in range(count):
-            claims = eventually(lambda: self.store.claim("w", ["default"], sync_slots=1, async_slots=1).runs)
+            claims = eventually(lambda: self.store.claim("w", Demand(["default"], sync_slots=1, async_slots=1)).runs)
             assigned = [Assignment(c.run_id, c.attempt, False, c.crashes, c.tries, c.payload) for c in claims]
             self.store.settle("w", [self.executor.execute(assignment) for assignment in assigned])
 

@@ -118,9 +118,9 @@ class Executor:
     def depth_of(self, assignment: Assignment) -> int:
         """The depth of a run; 0 if its payload cannot be read, which `execute` will report."""
         try:
-            envelope = envelopes.open_payload(assignment.payload, assignment.run_id, self._key)
-            batch = self._batches.get(envelope.header)
-            return (batch.header if batch else Header.decode(envelope.header)).depth
+            header = envelopes.header_in(assignment.payload)
+            batch = self._batches.get(header)
+            return (batch.header if batch else Header.decode(header)).depth
         except Exception:
             return 0
 

@@ -15,7 +15,7 @@ from functools import partial
 from millstream import futures, log_shipping, stops
 from millstream.runs import TaskRun
 from millstream_shared import ids, keys, orders
-from millstream_shared.claims import Claim, Postponed
+from millstream_shared.claims import Claim, Demand, Postponed
 from millstream_shared.store import Store
 from millstream_worker import endings, flow_execution
 from millstream_worker.execution import Assignment, Executor
@@ -125,9 +125,7 @@ class InProcessWorker:
         with self._lock:
             queues = list(self._queues)
             sync, asynchronous = self._threads + self._lent - self._sync, _MOST_ASYNC - self._async
-        claimed = self._store.claim(
-            self._owner, queues, sync_slots=sync, async_slots=asynchronous, flow_slots=_MOST_FLOWS
-        )
+        claimed = self._store.claim(self._owner, Demand(queues, sync, asynchronous, _MOST_FLOWS))
         refused = [claim for claim in claimed.runs if claim.refused_by]
         self._settle([endings.aborted(claim, self._owner) for claim in refused])
         for claim in claimed.runs:

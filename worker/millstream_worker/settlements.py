@@ -1,7 +1,7 @@
 """What a worker does with the news of its processes: how runs ended, failed, were lost, or came back unbegun."""
 
 from millstream_shared import errors
-from millstream_shared.claims import Claim, Postponed
+from millstream_shared.claims import Claim, Claimed, Demand, Postponed
 from millstream_shared.logs import Batch, Logs
 from millstream_shared.store import Store
 from millstream_worker import endings, reaping, worker_logging
@@ -19,8 +19,8 @@ class Settlements:
         self._store = store
         self._logs = Logs(store)
 
-    def settle(self, news: News) -> None:
-        """Settle what task runs brought."""
+    def settle(self, news: News, demand: Demand | None = None, *, may_have_work: bool = False) -> Claimed | None:
+        """Settle what task runs brought; gives what was claimed with it: see `Store.settle_and_claim`."""
         if news.lines:
             self._keep_lines(news.lines)
         if news.returned:
@@ -35,12 +35,14 @@ class Settlements:
         for claim, limit in news.overdue:
             self._add_overdue(claim, limit, news)
         refused: list[str] = []
+        claimed: Claimed | None = None
         if news.ended:
-            refused = self._store.settle(self.owner, news.ended)
+            refused, claimed = self._store.settle_and_claim(self.owner, news.ended, demand, always=may_have_work)
         if news.failed:
             refused += self._store.postpone(self.owner, news.failed)
         if refused:
             worker_logging.warning("refused: other workers took these runs over", runs=refused)
+        return claimed
 
     def _add_overdue(self, claim: Claim, limit: Limit, news: News) -> None:
         """A run whose process had to be killed: it ends, or is tried again."""

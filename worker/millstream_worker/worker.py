@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from millstream_shared import connections, errors, ids, keys
-from millstream_shared.claims import Claim, Claimed
+from millstream_shared.claims import Claim, Claimed, Demand
 from millstream_shared.store import Store
 from millstream_worker import reaping, worker_logging
 from millstream_worker.bells import Bell
@@ -219,27 +219,33 @@ class Worker:
     # -- claiming
 
     def _claim(self) -> None:
-        if not self._may_have_work or self._stopping_since is not None or self._registration.is_suspended:
+        demand = self._demand() if self._may_have_work else None
+        if demand is None:
             return
+        try:
+            self._take(self._store.claim(self._name, demand), demand)
+        except errors.LeaseLost:
+            self._start_over()
+
+    def _demand(self) -> Demand | None:
+        """What there is room for; None if that is nothing."""
+        if self._stopping_since is not None or self._registration.is_suspended:
+            return None
         sync, asynchronous = self._crew.free_slots(self._pace.ahead())
         flows = self._flows.free_slots if self._crew.is_ready else 0
         # With all threads busy there may be async runs, behind the first sync one, or flow runs: look, but not always.
         if sync <= 0 and (max(asynchronous, flows) <= 0 or time.monotonic() < self._claim_at):
-            return
+            return None
         most = None if self._options.most is None else self._options.most - self._crew.busy
         if most is not None and most <= 0:
-            return
-        try:
-            claimed = self._store.claim(
-                self._name, self._options.queues, sync_slots=sync, async_slots=asynchronous, flow_slots=flows, most=most
-            )
-        except errors.LeaseLost:
-            self._start_over()
-            return
-        if sync <= 0:
+            return None
+        return Demand(self._options.queues, sync, asynchronous, flows, most)
+
+    def _take(self, claimed: Claimed, demand: Demand) -> None:
+        if demand.sync_slots <= 0:
             self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
         self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
-        self._may_have_work = not _was_all(claimed, sync, asynchronous, flows, most)
+        self._may_have_work = not _was_all(claimed, demand)
         if claimed.runs:
             self._assign(claimed.runs)
 
@@ -271,12 +277,15 @@ class Worker:
     # -- what the processes say
 
     def _settle(self, news: News) -> None:
-        self._settlements.settle(news)
+        if news.ended:
+            self._pace.ended(len(news.ended))
         if news.returned or news.lost:
             self._may_have_work = True
-        if news.ended:
-            # What that has freed rings.
-            self._pace.ended(len(news.ended))
+        demand = self._demand() if news.ended else None
+        claimed = self._settlements.settle(news, demand, may_have_work=self._may_have_work)
+        if claimed and demand:
+            # What has begun as these ended comes with the same answer.
+            self._take(claimed, demand)
         if news.failed:
             self._due_at = min(self._due_at, time.monotonic() + min(run.seconds for run in news.failed))
 
@@ -363,11 +372,13 @@ class Worker:
             raise StopAtOnce
 
 
-def _was_all(claimed: Claimed, sync: int, asynchronous: int, flows: int, most: int | None) -> bool:
-    """Whether the queues had no more than this, given the slots of each kind that there were, and how many in all."""
+def _was_all(claimed: Claimed, demand: Demand) -> bool:
+    """Whether the queues had no more than this."""
     taken_async = sum(claim.is_async for claim in claimed.runs)
-    taken_flows = sum(claim.is_flow for claim in claimed.runs) if flows > 0 else 0
+    taken_flows = sum(claim.is_flow for claim in claimed.runs) if demand.flow_slots > 0 else 0
     taken_sync = len(claimed.runs) - taken_async - taken_flows
-    if most is not None and len(claimed.runs) >= most:
+    if demand.most is not None and len(claimed.runs) >= demand.most:
         return False
-    return taken_sync < sync and taken_async < asynchronous and (flows <= 0 or taken_flows < flows)
+    if demand.flow_slots > 0 and taken_flows >= demand.flow_slots:
+        return False
+    return taken_sync < demand.sync_slots and taken_async < demand.async_slots

@@ -310,7 +310,7 @@ local function evict_dead()
   end
 end
 
--- The last thing that a script does about slots: those that became free go to whoever is next.
+-- What a script does when it is done with slots: those that became free go to whoever is next.
 local function pass_slots_on(is_upkeep)
   local seats = {}
   for _, run in ipairs(leaving) do
@@ -341,4 +341,5 @@ local function pass_slots_on(is_upkeep)
   call_with('ZADD', 'ms:slot-leases', reserved)
   enqueue_all(called, true)
   tell(notes)
+  called, notes, reserved, unreserved, leaving = {}, {}, {}, {}, {}
 end
