@@ -14,4 +14,5 @@ JOB_DATA = pickle.dumps(("millstream_worker.jobs.execute", None, (), {}), 5)
 
 def timestamp(moment: datetime | None = None) -> str:
     """A point in time, by default now, as RQ writes it."""
-    return (moment or datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime, which looks each time whether the machine's time zone has changed.
+    return f"{(moment or datetime.now(UTC)).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
