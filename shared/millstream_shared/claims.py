@@ -107,10 +107,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What one claim brought; `next_due` says in how many seconds a postponed run is due, None if there is none."""
+    """What one claim brought.
+
+    If the queues were searched, `next_due` says in how many seconds a postponed run is due, None if there is none.
+    """
 
     runs: list[Claim]
-    next_due: float | None
+    is_searched: bool = False
+    next_due: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,8 @@ class Store(Link):
 
     def claim(self, owner: str, demand: Demand) -> Claimed:
         """Take runs from the queues. Raises LeaseLost if `owner` was given up for dead."""
-        return _claimed(*self._run("claim", [owner, *_wishes(demand)]))
+        next_due, taken = self._run("claim", [owner, *_wishes(demand)])
+        return _claimed(taken, next_due)
 
     def claim_one(self, owner: str, run_id: str) -> Claim | None:
         """Take a run that is in no queue any more: one that a stock `rq worker` has popped."""
@@ -168,24 +169,22 @@ class Store(Link):
         return self.settle_and_claim(owner, ended, None)[0]
 
     def settle_and_claim(
-        self, owner: str, ended: Sequence[tuple[str, int, bytes]], demand: Demand | None, *, always: bool = False
-    ) -> tuple[list[str], Claimed | None]:
-        """The same, and take other runs: `always`, or only if some were waiting for these. None if it did not look.
+        self, owner: str, ended: Sequence[tuple[str, int, bytes]], demand: Demand | None, *, search: bool = False
+    ) -> tuple[list[str], Claimed]:
+        """The same, and take what was waiting for these runs; with `search`, from the queues too.
 
         What a worker lets begin it so begins itself, without being told of it.
         """
         refused: list[str] = []
-        claimed: Claimed | None = None
+        claimed = Claimed([])
         for at in range(0, len(ended), _LARGEST_CALL):
-            # Those that are taken last know best what is free.
             wishes = _wishes(demand) if demand and at + _LARGEST_CALL >= len(ended) else []
-            args: list[Any] = [owner, self.settings.retention_seconds, "1" if always else "", len(wishes), *wishes]
+            args: list[Any] = [owner, self.settings.retention_seconds, "1" if search else "", len(wishes), *wishes]
             for outcome in ended[at : at + _LARGEST_CALL]:
                 args += outcome
-            names, *found = self._run("settle", args)
+            names, taken, *next_due = self._run("settle", args)
             refused += [name.decode() for name in names]
-            if found:
-                claimed = _claimed(*found[0])
+            claimed = _claimed(taken, *next_due)
         return refused, claimed
 
     def postpone(self, owner: str, failed: Sequence[Postponed]) -> list[str]:
@@ -359,7 +358,7 @@ def _wishes(demand: Demand) -> list[Any]:
     return [*slots, most, rq_queue.timestamp(), *queues]
 
 
-def _claimed(next_due: int, taken: Sequence[Any]) -> Claimed:
+def _claimed(taken: Sequence[Any], next_due: int | None = None) -> Claimed:
     runs = [
         Claim(
             run_id.decode(),
@@ -373,7 +372,9 @@ def _claimed(next_due: int, taken: Sequence[Any]) -> Claimed:
         )
         for run_id, attempt, mode, crashes, tries, payload, *refused in taken
     ]
-    return Claimed(runs, None if next_due < 0 else next_due / 1000)
+    if next_due is None:
+        return Claimed(runs)
+    return Claimed(runs, is_searched=True, next_due=None if next_due < 0 else next_due / 1000)
 
 
 def _chunks(items: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

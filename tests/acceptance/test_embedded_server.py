@@ -168,7 +168,7 @@ def test_is_kept_by_a_forked_child(running, home):
         + "if not os.fork():\n    print('child', os.getpid(), flush=True)\nsignal.pause()\n",
         str(home.path),
     )
-    child = int(parent.says("child").split("child ")[1].split()[0])
+    child = int(parent.says_like(r"child (\d+)\n")[1])
     parent.kill()
     with connect(home) as client:
         assert client.ping()

@@ -83,7 +83,7 @@ if __name__ == "__main__":
 
 def begun(program: Process) -> int:
     """The process id in which the program's task has begun, once it has."""
-    return int(re.search(r"begun in (\d+)\n", program.says("begun in "))[1])
+    return int(program.says_like(r"begun in (\d+)\n")[1])
 
 
 def is_gone(pid: int) -> bool:

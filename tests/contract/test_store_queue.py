@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from millstream_shared import errors, ids, keys, records
-from millstream_shared.claims import HOLD, Demand, RecordedRun
+from millstream_shared.claims import HOLD, Claimed, Demand, RecordedRun
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from tests.harness.queued_runs import FLOW, claim, queued, record, submit
@@ -32,7 +32,7 @@ def test_a_submitted_run_is_claimed_with_its_payload_and_settled_once(store: Sto
 
 
 def test_who_settles_takes_what_was_waiting_for_that(store: Store, owner: str) -> None:
-    """A dependent run comes with the answer, to who has room for it, and no bell rings for it."""
+    """A dependent run comes with the answer, to who has room for it; it is put on no queue, and no bell rings."""
     first = queued()
     second = queued(upstream=first.run_id)
     submit(store, first, second)
@@ -40,9 +40,40 @@ def test_who_settles_takes_what_was_waiting_for_that(store: Store, owner: str) -
     ended = [(first.run_id, 1, record(first.run_id).encode())]
     refused, claimed = store.settle_and_claim(owner, ended, Demand(["q"], sync_slots=1))
     assert refused == []
-    assert claimed is not None
     assert [run.run_id for run in claimed.runs] == [second.run_id]
-    assert store.command("EXISTS", keys.bell("q")) == 0
+    assert store.command("EXISTS", keys.bell("q"), keys.queue("q")) == 0
+    store.settle(owner, [(second.run_id, 1, record(second.run_id).encode())])
+
+
+def test_what_was_waiting_does_not_overtake_a_queue_of_higher_priority(store: Store, owner: str) -> None:
+    """With runs on a queue that comes first, a run that becomes ready goes to its own queue, behind those."""
+    first = queued()
+    second = queued(upstream=first.run_id)
+    high = queued()
+    submit(store, first, second, queue="low")
+    claim(store, owner, queues=("high", "low"))
+    submit(store, high, queue="high")
+    room = Demand(("high", "low"), sync_slots=1)
+    ended = [(first.run_id, 1, record(first.run_id).encode())]
+    assert store.settle_and_claim(owner, ended, room)[1].runs == []
+    taken = claim(store, owner, queues=("high", "low"))
+    assert [run.run_id for run in taken] == [high.run_id, second.run_id]
+    store.settle(owner, [(run.run_id, 1, record(run.run_id).encode()) for run in taken])
+
+
+def test_what_was_waiting_stays_on_a_paused_queue(store: Store, owner: str) -> None:
+    """It becomes ready, and is given to nobody before the queue is resumed."""
+    first = queued()
+    second = queued(upstream=first.run_id)
+    submit(store, first, second)
+    claim(store, owner)
+    store.command("SADD", keys.PAUSED, "q")
+    ended = [(first.run_id, 1, record(first.run_id).encode())]
+    assert store.settle_and_claim(owner, ended, Demand(["q"], sync_slots=1))[1].runs == []
+    assert claim(store, owner) == []
+    store.command("SREM", keys.PAUSED, "q")
+    [taken] = claim(store, owner)
+    assert taken.run_id == second.run_id
     store.settle(owner, [(second.run_id, 1, record(second.run_id).encode())])
 
 
@@ -53,11 +84,10 @@ def test_who_settles_does_not_look_at_queues_for_nothing(store: Store, owner: st
     claim(store, owner)
     submit(store, second, third)
     room = Demand(["q"], sync_slots=1)
-    assert store.settle_and_claim(owner, [(first.run_id, 1, record(first.run_id).encode())], room) == ([], None)
+    assert store.settle_and_claim(owner, [(first.run_id, 1, record(first.run_id).encode())], room) == ([], Claimed([]))
     [run] = claim(store, owner, sync=1)
     ended = [(run.run_id, 1, record(run.run_id).encode())]
-    _, claimed = store.settle_and_claim(owner, ended, room, always=True)
-    assert claimed is not None
+    _, claimed = store.settle_and_claim(owner, ended, room, search=True)
     assert [run.run_id for run in claimed.runs] == [third.run_id]
     store.settle(owner, [(third.run_id, 1, record(third.run_id).encode())])
 
@@ -67,8 +97,8 @@ def test_who_has_lost_its_lease_settles_and_takes_nothing(store: Store, owner: s
     run = queued()
     submit(store, run)
     ended = [("0" * 32, 1, record("0" * 32).encode())]
-    refused, claimed = store.settle_and_claim("dead", ended, Demand(["q"], sync_slots=1), always=True)
-    assert (refused, claimed) == (["0" * 32], None)
+    refused, claimed = store.settle_and_claim("dead", ended, Demand(["q"], sync_slots=1), search=True)
+    assert (refused, claimed) == (["0" * 32], Claimed([]))
     assert [each.run_id for each in claim(store, owner)] == [run.run_id]
     store.settle(owner, [(run.run_id, 1, record(run.run_id).encode())])
 

@@ -1,6 +1,7 @@
 """Real processes for tests: started, watched, killed, and none of them or of their children left behind."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -50,14 +51,18 @@ class Process:
 
     def says(self, text: str, timeout: float = 20.0) -> str:
         """Wait until `text` is in its output, and return the output. Fails at once if it ends without saying so."""
+        return self.says_like(re.escape(text), timeout).string
 
-        def said() -> bool:
+    def says_like(self, pattern: str, timeout: float = 20.0) -> re.Match[str]:
+        """The same for a pattern, which must match all that is then to be read: a line comes bit by bit."""
+
+        def said() -> re.Match[str] | bool:
             ended = not self.runs
-            return text in self.output or ended
+            return re.search(pattern, self.output) or ended
 
-        waiting.eventually(said, timeout)
-        assert text in self.output, f"ended, exit code {self._popen.returncode}:\n{self.output}"
-        return self.output
+        found = waiting.eventually(said, timeout)
+        assert not isinstance(found, bool), f"ended, exit code {self._popen.returncode}:\n{self.output}"
+        return found
 
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)

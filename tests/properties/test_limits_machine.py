@@ -138,14 +138,14 @@ class LimitsMachine(RuleBasedStateMachine):
         self.claim(worker, 1)
 
     @precondition(lambda self: any(self.held.values()))
-    @rule(at=number, count=st.integers(1, 4), always=st.booleans())
-    def settle_and_claim_at_once(self, at: int, count: int, always: bool) -> None:
+    @rule(at=number, count=st.integers(1, 4), search=st.booleans())
+    def settle_and_claim_at_once(self, at: int, count: int, search: bool) -> None:
         owner, run_id = self.held_one(at)
         outcome = (run_id, self.held[owner].pop(run_id), record(run_id).encode())
-        refused, claimed = self.store.settle_and_claim(owner, [outcome], Demand(["q"], count), always=always)
+        refused, claimed = self.store.settle_and_claim(owner, [outcome], Demand(["q"], count), search=search)
         assert refused == []
         self.ended.add(run_id)
-        self.take(owner, claimed.runs if claimed else [])
+        self.take(owner, claimed.runs)
 
     @precondition(lambda self: any(self.held.values()))
     @rule(at=number, how=st.sampled_from(["postponed", "given back", "crashed"]))

@@ -19,8 +19,8 @@ class Settlements:
         self._store = store
         self._logs = Logs(store)
 
-    def settle(self, news: News, demand: Demand | None = None, *, may_have_work: bool = False) -> Claimed | None:
-        """Settle what task runs brought; gives what was claimed with it: see `Store.settle_and_claim`."""
+    def settle(self, news: News, demand: Demand | None, *, search: bool) -> Claimed:
+        """Settle what task runs brought, and claim others: see `Store.settle_and_claim`."""
         if news.lines:
             self._keep_lines(news.lines)
         if news.returned:
@@ -35,9 +35,9 @@ class Settlements:
         for claim, limit in news.overdue:
             self._add_overdue(claim, limit, news)
         refused: list[str] = []
-        claimed: Claimed | None = None
+        claimed = Claimed([])
         if news.ended:
-            refused, claimed = self._store.settle_and_claim(self.owner, news.ended, demand, always=may_have_work)
+            refused, claimed = self._store.settle_and_claim(self.owner, news.ended, demand, search=search)
         if news.failed:
             refused += self._store.postpone(self.owner, news.failed)
         if refused:

@@ -242,10 +242,11 @@ class Worker:
         return Demand(self._options.queues, sync, asynchronous, flows, most)
 
     def _take(self, claimed: Claimed, demand: Demand) -> None:
-        if demand.sync_slots <= 0:
-            self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
-        self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
-        self._may_have_work = not _was_all(claimed, demand)
+        if claimed.is_searched:
+            if demand.sync_slots <= 0:
+                self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
+            self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
+            self._may_have_work = not _was_all(claimed, demand)
         if claimed.runs:
             self._assign(claimed.runs)
 
@@ -282,9 +283,8 @@ class Worker:
         if news.returned or news.lost:
             self._may_have_work = True
         demand = self._demand() if news.ended else None
-        claimed = self._settlements.settle(news, demand, may_have_work=self._may_have_work)
-        if claimed and demand:
-            # What has begun as these ended comes with the same answer.
+        claimed = self._settlements.settle(news, demand, search=self._may_have_work)
+        if demand:
             self._take(claimed, demand)
         if news.failed:
             self._due_at = min(self._due_at, time.monotonic() + min(run.seconds for run in news.failed))

@@ -1,5 +1,5 @@
 -- Takes runs from the queues under the lease of the worker that asks.
--- ARGV: owner, then what it can take, and what it is given, as in `claiming.lua`
+-- ARGV: owner, then what `begin_claim` asks for   Gives what `search` and `end_claim` give.
 -- also when memory is full
 -- may use slots.lua
 -- uses claiming.lua
@@ -7,6 +7,7 @@ local owner = ARGV[1]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
-local claimed = claim(owner, { unpack(ARGV, 2) })
+begin_claim(owner, { unpack(ARGV, 2) })
+local next_due = search()
 if slots_made then slots_made.pass_slots_on() end
-return claimed
+return { next_due, end_claim() }

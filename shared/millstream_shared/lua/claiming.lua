@@ -1,100 +1,167 @@
--- How runs are taken from their queues, in order of priority. Put in front of scripts that do that, behind common.lua.
+-- How a worker is given runs: those that become ready while the script settles others, and those that stand in queues.
+-- Put in front of scripts that do that, behind common.lua, which has the variable `claim`.
 
 local MOST_PARKED = 100 -- in one go, before those that were taken begin
+local LARGEST_ANSWER = 8388608 -- large payloads are fetched a few at a time: one answer should not block the server
+
+-- `demand` has how many sync, async and flow runs the worker `owner` can take, how many in all, the time as RQ writes
+-- it, queues...
+local function begin_claim(owner, demand)
+  claim = {
+    owner = owner, free = { s = tonumber(demand[1]), a = tonumber(demand[2]), f = tonumber(demand[3]) },
+    most = tonumber(demand[4]), now = demand[5], queues = { unpack(demand, 6) }, taken = {}, holding = {}, size = 0,
+  }
+end
+
+local function has_room()
+  local free = claim.free
+  return (free.s > 0 or free.a > 0 or free.f > 0) and #claim.taken < claim.most and claim.size < LARGEST_ANSWER
+end
+
+-- The queues that are not paused, in order of priority.
+local function open_queues()
+  local open, paused = {}, redis.call('SMISMEMBER', 'ms:paused', unpack(claim.queues))
+  for i, queue in ipairs(claim.queues) do
+    -- Who resumes a queue rings its bell.
+    if paused[i] == 1 then redis.call('DEL', 'ms:bell:' .. queue) else open[#open + 1] = queue end
+  end
+  return open
+end
+
+local function answer_with(id, attempt, run, refused_by)
+  claim.taken[#claim.taken + 1] = {
+    id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], refused_by,
+  }
+end
+
+-- Gives the worker a run: its payload, mode, crashes, tries and attempts. `slots` are new ones that it has of limits.
+local function give(id, run, slots, refused_by)
+  local job, attempt, fields = 'rq:job:' .. id, tonumber(run[5] or 0) + 1, {}
+  claim.size = claim.size + #run[1]
+  claim.free[run[2]] = claim.free[run[2]] - 1
+  if slots then fields = { 'slots', slots } end
+  if run[4] then
+    -- At once, as it may stand in the queue once more: see `is_twice`.
+    redis.call('HSET', 'ms:held:' .. claim.owner, id, attempt)
+    fields[#fields + 1], fields[#fields + 2] = 'holder', claim.owner
+  else
+    claim.holding[#claim.holding + 1] = id
+    claim.holding[#claim.holding + 1] = attempt
+  end
+  redis.call('HSET', job, 'status', 'started', 'worker_name', claim.owner, 'started_at', claim.now, 'attempts', attempt,
+    unpack(fields))
+  answer_with(id, attempt, run, refused_by)
+end
+
+-- Has what becomes ready from now on given to the worker, as far as it has room, instead of put in front of its queue.
+local function accept_ready()
+  local reached
+  -- What lies on the queues before comes first. Who has lost its lease is given nothing.
+  local function is_in_reach(queue)
+    if not reached then
+      reached = {}
+      local open = redis.call('ZSCORE', 'ms:leases', claim.owner) and open_queues() or {}
+      for i, each in ipairs(open) do
+        reached[each] = true
+        if i < #open and redis.call('LLEN', 'rq:queue:' .. each) > 0 then break end
+      end
+    end
+    return reached[queue]
+  end
+  claim.wants = function(queue, mode)
+    return claim.free[mode] > 0 and has_room() and is_in_reach(queue)
+  end
+  -- Gives whether it was taken.
+  claim.take = function(id, queue, slots)
+    local run = redis.call('HMGET', 'rq:job:' .. id, 'payload', 'mode', 'crashes', 'tries', 'attempts')
+    if not run[1] or run[4] and is_twice(id, queue) then return false end
+    give(id, run, slots)
+    return true
+  end
+end
+
+-- Takes those of these runs, which are ready, that the worker wants; gives the others. Tags are for `search` to look at.
+local function take_ready(ids)
+  local left = {}
+  for _, id in ipairs(ids) do
+    local queue, mode, tags = unpack(redis.call('HMGET', 'rq:job:' .. id, 'origin', 'mode', 'tags'))
+    if not queue or tags or not claim.wants(queue, mode) or not claim.take(id, queue) then left[#left + 1] = id end
+  end
+  return left
+end
 
 -- A flow run that does not stand in line: its worker ends it.
-local function take_refused(id, worker, run)
+local function give_refused(id, run)
   local job = 'rq:job:' .. id
   local line = redis.call('HGET', job, 'awaits')
   redis.call('ZREM', 'ms:waiters:' .. line, id)
   redis.call('HDEL', job, 'awaits')
   local attempt = redis.call('HINCRBY', job, 'attempts', 1)
-  redis.call('HSET', job, 'status', 'started', 'worker_name', worker)
-  redis.call('HSET', 'ms:held:' .. worker, id, attempt)
-  return { id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], line }
+  redis.call('HSET', job, 'status', 'started', 'worker_name', claim.owner)
+  redis.call('HSET', 'ms:held:' .. claim.owner, id, attempt)
+  answer_with(id, attempt, run, line)
 end
 
--- Takes runs for the worker `owner`. `demand` has how many sync, async and flow runs it can take, how many in all, the
--- time as RQ writes it, queues...
--- Gives: milliseconds until a postponed run is due, or -1, and for each run id, attempt, mode, crashes, tries, payload,
--- and for one that a limit of 0 will never let in the name of that limit.
-local function claim(owner, demand)
-  local sync, async, flows = tonumber(demand[1]), tonumber(demand[2]), tonumber(demand[3])
-  local most, now, queues = tonumber(demand[4]), demand[5], { unpack(demand, 6) }
-  local held = 'ms:held:' .. owner
-  local taken, holding, parked, size, next_due = {}, {}, 0, 0, -1
-  local open, paused = {}, redis.call('SMISMEMBER', 'ms:paused', unpack(queues))
-  for i, queue in ipairs(queues) do
-    -- Who resumes a queue rings its bell.
-    if paused[i] == 1 then redis.call('DEL', 'ms:bell:' .. queue) else open[#open + 1] = queue end
+-- Sets aside what was found in a queue and is not ours to execute.
+local function set_aside(id, queue)
+  local job = 'rq:job:' .. id
+  if has_ended(redis.call('HGET', tree(id), id)) and redis.call('HEXISTS', job, 'dead_letter') == 0 then
+    -- Queued once more by RQ's scheduler, which wrote its job anew.
+    redis.call('DEL', job)
+  elseif redis.call('EXISTS', job) == 1 then
+    -- A job enqueued with RQ itself is not ours to run, nor is a dead letter that was requeued. Both go to where RQ's
+    -- tools list failed jobs.
+    redis.call('HSET', job, 'status', 'failed')
+    redis.call('HSETNX', job, 'exc_info',
+      'This job was not made by millstream. Serve its queue with `rq worker`, or give it a queue of its own.')
+    redis.call('ZADD', 'rq:failed:' .. queue, math.floor(now_ms() / 1000) + 31536000, id)
   end
-  for _, queue in ipairs(open) do
+  -- else: the run was withdrawn while it was queued.
+end
+
+-- Takes runs from the queues, in order of priority. Gives milliseconds until a postponed run is due, or -1.
+local function search()
+  local next_due, parked = -1, 0
+  claim.wants = nil
+  for _, queue in ipairs(open_queues()) do
     local key = 'rq:queue:' .. queue
     local wait = enqueue_due(queue)
     if wait and (next_due < 0 or wait < next_due) then next_due = wait end
-    -- Large payloads are fetched a few at a time: one answer should not block the server.
-    while (sync > 0 or async > 0 or flows > 0) and #taken < most and size < 8388608 and parked < MOST_PARKED do
+    while has_room() and parked < MOST_PARKED do
       local id = redis.call('LPOP', key)
       if not id then break end
-      local job = 'rq:job:' .. id
-      local run = redis.call('HMGET', job, 'payload', 'mode', 'crashes', 'tries', 'tags', 'attempts', 'slots')
+      local run = redis.call('HMGET', 'rq:job:' .. id, 'payload', 'mode', 'crashes', 'tries', 'attempts', 'tags', 'slots')
       if run[4] and is_twice(id, queue) then
-        redis.call('HSET', job, 'status', 'started')
-      elseif run[1] then
-        local free = sync
-        if run[2] == 'a' then free = async elseif run[2] == 'f' then free = flows end
-        if free <= 0 then
-          redis.call('LPUSH', key, id)
-          break
-        end
-        size = size + #run[1]
-        local admitted = not run[5] or slots().admit(id, run[5], run[7], owner)
+        redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
+      elseif not run[1] then
+        set_aside(id, queue)
+      elseif claim.free[run[2]] <= 0 then
+        redis.call('LPUSH', key, id)
+        break
+      else
+        local admitted = not run[6] or slots().admit(id, run[6], run[7], claim.owner)
         if admitted then
-          if run[2] == 'a' then
-            async = async - 1
-          elseif run[2] == 'f' then
-            flows = flows - 1
-          else
-            sync = sync - 1
-          end
-          local attempt = tonumber(run[6] or 0) + 1
-          redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', now, 'attempts', attempt)
-          if run[4] then
-            -- At once, as it may stand in the queue once more: see `is_twice`.
-            redis.call('HSET', job, 'holder', owner)
-            redis.call('HSET', held, id, attempt)
-          else
-            holding[#holding + 1] = id
-            holding[#holding + 1] = attempt
-          end
-          taken[#taken + 1] = {
-            id, attempt, run[2], tonumber(run[3] or 0), tonumber(run[4] or 0), run[1], admitted ~= true and admitted or nil,
-          }
-        elseif run[2] == 'f' and redis.call('HGET', job, 'collision') == 'cancel' then
-          taken[#taken + 1] = take_refused(id, owner, run)
+          give(id, run, nil, admitted ~= true and admitted or nil)
+        elseif run[2] == 'f' and redis.call('HGET', 'rq:job:' .. id, 'collision') == 'cancel' then
+          give_refused(id, run)
         else
           parked = parked + 1
         end
-      elseif has_ended(redis.call('HGET', tree(id), id)) and redis.call('HEXISTS', job, 'dead_letter') == 0 then
-        -- Likewise queued once more by RQ's scheduler, which wrote its job anew.
-        redis.call('DEL', job)
-      elseif redis.call('EXISTS', job) == 1 then
-        -- A job enqueued with RQ itself is not ours to run, nor is a dead letter that was requeued. Both are set aside
-        -- where RQ's tools list failed jobs.
-        redis.call('HSET', job, 'status', 'failed')
-        redis.call('HSETNX', job, 'exc_info',
-          'This job was not made by millstream. Serve its queue with `rq worker`, or give it a queue of its own.')
-        redis.call('ZADD', 'rq:failed:' .. queue, math.floor(now_ms() / 1000) + 31536000, id)
       end
-      -- else: the run was withdrawn while it was queued.
     end
     if redis.call('LLEN', key) == 0 then
       -- Every token in the bell is for work that has been taken.
       redis.call('DEL', 'ms:bell:' .. queue)
-    elseif (#taken > 0 or parked > 0) and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
+    elseif #claim.taken + parked > 0 and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
       ring(queue)
     end
   end
-  call_with('HSET', held, holding)
-  return { next_due, taken }
+  return next_due
+end
+
+-- Gives what was taken: for each run id, attempt, mode, crashes, tries, payload, and for one that a limit of 0 will never
+-- let in the name of that limit.
+local function end_claim()
+  call_with('HSET', 'ms:held:' .. claim.owner, claim.holding)
+  return claim.taken
 end

@@ -1,5 +1,8 @@
 -- What several scripts share; it is put in front of each of them.
 
+-- What the script takes for the worker that calls it, where that asks for runs: see `claiming.lua`.
+local claim
+
 -- The time at which the script began.
 local began
 local function now_ms()

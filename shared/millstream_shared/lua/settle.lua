@@ -1,13 +1,13 @@
--- Records how runs ended, if the worker that says so still holds them, and hands on what waited for them.
--- The worker may go on with others in the same breath, among them those that it was which let them begin.
--- ARGV: owner, retention in seconds, '1' to take runs in any case and not only if some were waiting for these, how many
---       arguments of `claiming.lua` follow (0: to take none), these, then for each run: id, attempt, record
+-- Records how runs ended, if the worker that says so still holds them, and hands on what waited for them: to this worker
+-- itself, as far as it has room, else to the queues.
+-- ARGV: owner, retention in seconds, '1' to take runs from the queues too, how many arguments for `begin_claim` follow
+--       (0: there is no room), these, then for each run: id, attempt, record
 -- Gives the ids that were refused, as another worker had taken them over, or they are flow runs that can only be
--- Cancelled; and what `claim` gives, if it was called.
+-- Cancelled; what `end_claim` gives; and what `search` gives, if it was called.
 -- also when memory is full
 -- may use slots.lua
 -- uses claiming.lua
-local owner, retention, always, wishes = ARGV[1], ARGV[2], ARGV[3] == '1', tonumber(ARGV[4])
+local owner, retention, wishes = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local first = 5 + wishes
 local held = 'ms:held:' .. owner
 local ids, ended, settled, refused, told, freed = {}, {}, {}, {}, {}, {}
@@ -31,12 +31,16 @@ end
 if #settled > 0 then redis.call('HDEL', held, unpack(settled)) end
 finish(ended, retention, told, freed)
 if lost > 0 then redis.call('HINCRBY', 'ms:counters', 'refused', lost) end
+if wishes > 0 then
+  begin_claim(owner, { unpack(ARGV, 5, 4 + wishes) })
+  accept_ready()
+  freed = take_ready(freed)
+end
 enqueue_again(freed)
 if #leaving > 0 then slots().pass_slots_on() end
 tell(told)
-if wishes == 0 or not (always or #freed > 0 or slots_made) or not redis.call('ZSCORE', 'ms:leases', owner) then
-  return { refused }
-end
-local claimed = claim(owner, { unpack(ARGV, 5, 4 + wishes) })
+if wishes == 0 then return { refused, {} } end
+if ARGV[3] ~= '1' or not redis.call('ZSCORE', 'ms:leases', owner) then return { refused, end_claim() } end
+local next_due = search()
 if slots_made then slots_made.pass_slots_on() end
-return { refused, claimed }
+return { refused, end_claim(), next_due }

@@ -169,20 +169,24 @@ local function admit(id, tags, slots, owner)
   return false
 end
 
--- The run of which the turn has come gets its slots and goes to its queue; one that a limit of 0 will never let in
--- goes there too, to be ended by who takes it. Gives the limit in its way, if there is one.
+-- The run of which the turn has come gets its slots and goes to its queue, or to the worker that calls the script, if
+-- that wants it. One that a limit of 0 will never let in goes to the queue too, to be ended by who takes it. Gives the
+-- limit in its way, if there is one.
 local function call_run(id, name)
   local job = 'rq:job:' .. id
-  local tags, awaits, queue = unpack(redis.call('HMGET', job, 'tags', 'awaits', 'origin'))
+  local tags, awaits, queue, mode = unpack(redis.call('HMGET', job, 'tags', 'awaits', 'origin', 'mode'))
   if awaits ~= name then return end
-  local taken, obstacle, never = take(id, limits_of_tags(tags), 1, '', true)
+  local is_wanted = claim and claim.wants and claim.wants(queue, mode)
+  local taken, obstacle, never = take(id, limits_of_tags(tags), 1, is_wanted and claim.owner or '', true)
   if not taken and not never then
     if obstacle ~= name then park(id, obstacle) end
     return obstacle
   end
   redis.call('HDEL', job, 'awaits')
-  if taken and #taken > 0 then
-    redis.call('HSET', job, 'status', 'queued', 'slots', table.concat(taken, '\n'))
+  local slots = taken and #taken > 0 and table.concat(taken, '\n')
+  if taken and is_wanted and claim.take(id, queue, slots) then return end
+  if slots then
+    redis.call('HSET', job, 'status', 'queued', 'slots', slots)
     reserved[#reserved + 1] = now_ms() + RESERVED_MS
     reserved[#reserved + 1] = id
   else
