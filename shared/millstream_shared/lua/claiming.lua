@@ -36,20 +36,20 @@ end
 
 -- Gives the worker a run: its payload, mode, crashes, tries and attempts. `slots` are new ones that it has of limits.
 local function give(id, run, slots, refused_by)
-  local job, attempt, fields = 'rq:job:' .. id, tonumber(run[5] or 0) + 1, {}
+  local job, attempt, owner = 'rq:job:' .. id, tonumber(run[5] or 0) + 1, claim.owner
   claim.size = claim.size + #run[1]
   claim.free[run[2]] = claim.free[run[2]] - 1
-  if slots then fields = { 'slots', slots } end
+  redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', claim.now, 'attempts', attempt)
+  if slots then redis.call('HSET', job, 'slots', slots) end
   if run[4] then
     -- At once, as it may stand in the queue once more: see `is_twice`.
-    redis.call('HSET', 'ms:held:' .. claim.owner, id, attempt)
-    fields[#fields + 1], fields[#fields + 2] = 'holder', claim.owner
+    redis.call('HSET', job, 'holder', owner)
+    redis.call('HSET', 'ms:held:' .. owner, id, attempt)
   else
-    claim.holding[#claim.holding + 1] = id
-    claim.holding[#claim.holding + 1] = attempt
+    local holding = claim.holding
+    holding[#holding + 1] = id
+    holding[#holding + 1] = attempt
   end
-  redis.call('HSET', job, 'status', 'started', 'worker_name', claim.owner, 'started_at', claim.now, 'attempts', attempt,
-    unpack(fields))
   answer_with(id, attempt, run, refused_by)
 end
 

@@ -31,7 +31,10 @@ end
 if #settled > 0 then redis.call('HDEL', held, unpack(settled)) end
 finish(ended, retention, told, freed)
 if lost > 0 then redis.call('HINCRBY', 'ms:counters', 'refused', lost) end
-if wishes > 0 then
+local searches = ARGV[3] == '1'
+-- Mostly nothing waited.
+local claims = wishes > 0 and (searches or #freed > 0 or #leaving > 0)
+if claims then
   begin_claim(owner, { unpack(ARGV, 5, 4 + wishes) })
   accept_ready()
   freed = take_ready(freed)
@@ -39,8 +42,8 @@ end
 enqueue_again(freed)
 if #leaving > 0 then slots().pass_slots_on() end
 tell(told)
-if wishes == 0 then return { refused, {} } end
-if ARGV[3] ~= '1' or not redis.call('ZSCORE', 'ms:leases', owner) then return { refused, end_claim() } end
+if not claims then return { refused, {} } end
+if not searches or not redis.call('ZSCORE', 'ms:leases', owner) then return { refused, end_claim() } end
 local next_due = search()
 if slots_made then slots_made.pass_slots_on() end
 return { refused, end_claim(), next_due }
