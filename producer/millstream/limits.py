@@ -45,7 +45,10 @@ def create(
     _check(name, limit, slot_decay_per_second)
     fields = {"limit": limit, "active": active, "decay": slot_decay_per_second}
     if not _limits().write(name, "any" if overwrite else "new", **fields):
-        raise errors.ObjectAlreadyExists(f"There is a concurrency limit {name!r}: update it, or create it anew.")
+        raise errors.ObjectAlreadyExists(
+            f"There is a concurrency limit {name!r} already: change it by limits.update() or `millstream gcl update`, "
+            "or create it with overwrite=True."
+        )
     return read(name)
 
 

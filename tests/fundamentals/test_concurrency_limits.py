@@ -393,7 +393,7 @@ def test_limits_are_made_read_changed_and_deleted(name: str) -> None:
     """By name; what is not there, or is already, is an error that says so."""
     made = limits.create(name, 2)
     assert (made.name, made.limit, made.active, made.slot_decay_per_second) == (name, 2, True, 0.0)
-    with pytest.raises(ObjectAlreadyExists, match=name):
+    with pytest.raises(ObjectAlreadyExists, match=f"{name}.*overwrite=True"):
         limits.create(name, 3)
     assert limits.create(name, 3, overwrite=True).limit == 3
     assert limits.update(name, active=False) == limits.read(name)
