@@ -61,6 +61,22 @@ def test_what_was_waiting_does_not_overtake_a_queue_of_higher_priority(store: St
     store.settle(owner, [(run.run_id, 1, record(run.run_id).encode()) for run in taken])
 
 
+def test_what_was_waiting_is_for_any_worker_of_its_queue(store: Store, owner: str) -> None:
+    """Where several serve the queue, the bell rings for whoever is idle."""
+    first = queued()
+    second = queued(upstream=first.run_id)
+    submit(store, first, second)
+    claim(store, owner)
+    store.command("SADD", keys.workers_of_queue("q"), "one", "another")
+    ended = [(first.run_id, 1, record(first.run_id).encode())]
+    assert store.settle_and_claim(owner, ended, Demand(["q"], sync_slots=1))[1].runs == []
+    assert store.command("EXISTS", keys.bell("q")) == 1
+    store.command("DEL", keys.workers_of_queue("q"))
+    [taken] = claim(store, owner)
+    assert taken.run_id == second.run_id
+    store.settle(owner, [(second.run_id, 1, record(second.run_id).encode())])
+
+
 def test_what_was_waiting_stays_on_a_paused_queue(store: Store, owner: str) -> None:
     """It becomes ready, and is given to nobody before the queue is resumed."""
     first = queued()

@@ -54,6 +54,8 @@ local function give(id, run, slots, refused_by)
 end
 
 -- Has what becomes ready from now on given to the worker, as far as it has room, instead of put in front of its queue.
+-- Not where other workers serve that queue too: the bell wakes the one that has been idle longest, and so the runs of a
+-- limit, or of a chain, do not all stay with whoever had the first of them.
 local function accept_ready()
   local reached
   -- What lies on the queues before comes first. Who has lost its lease is given nothing.
@@ -62,7 +64,7 @@ local function accept_ready()
       reached = {}
       local open = redis.call('ZSCORE', 'ms:leases', claim.owner) and open_queues() or {}
       for i, each in ipairs(open) do
-        reached[each] = true
+        reached[each] = redis.call('SCARD', 'rq:workers:' .. each) < 2
         if i < #open and redis.call('LLEN', 'rq:queue:' .. each) > 0 then break end
       end
     end
