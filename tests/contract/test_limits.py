@@ -122,6 +122,30 @@ def test_a_slot_goes_to_the_next_run_and_this_to_who_made_it_free(
     settle(store, owner, runs[2])
 
 
+def test_a_long_queue_of_runs_that_have_to_wait_is_parked_bit_by_bit(
+    store: Store, owner: str, limits: Limits, make: Callable[..., str]
+) -> None:
+    """Each claim parks some and says that there are more, and what lies behind them is found."""
+    make("tag:db")
+    waiting = names(tagged(store, "db", count=250))
+    [last] = names(tagged(store, "other"))
+    room = Demand(["q"], sync_slots=300)
+    taken, next_due = [], 0.0
+    for _ in range(3):
+        assert next_due == 0
+        claimed = store.claim(owner, room)
+        taken += [run.run_id for run in claimed.runs]
+        next_due = claimed.next_due
+    assert next_due is None
+    assert taken == [waiting[0], last]
+    assert waiters(limits, "tag:db") == waiting[1:]
+    assert store.client.llen(keys.queue("q")) == 0
+    settle(store, owner, *taken)
+    limits.delete("tag:db")
+    while called := claim(store, owner):
+        settle(store, owner, *called)
+
+
 def test_without_a_limit_a_tag_means_nothing(store: Store, owner: str, make: Callable[..., str]) -> None:
     """No limit, an inactive one, or one on another tag: all runs are claimed."""
     make("tag:off", 1, active=False)

@@ -121,7 +121,8 @@ local function set_aside(id, queue)
   -- else: the run was withdrawn while it was queued.
 end
 
--- Takes runs from the queues, in order of priority. Gives milliseconds until a postponed run is due, or -1.
+-- Takes runs from the queues, in order of priority. Gives milliseconds until a postponed run is due, or -1; 0 if so many
+-- were parked that there may be others to take behind them.
 local function search()
   local next_due, parked = -1, 0
   claim.wants = nil
@@ -158,7 +159,7 @@ local function search()
       ring(queue)
     end
   end
-  return next_due
+  return parked < MOST_PARKED and next_due or 0
 end
 
 -- Gives what was taken: for each run id, attempt, mode, crashes, tries, payload, and for one that a limit of 0 will never
