@@ -6,7 +6,7 @@
 -- Cancelled; what `end_claim` gives; and what `search` gives, if it was called.
 -- also when memory is full
 -- may use slots.lua
--- uses claiming.lua
+-- may use claiming.lua
 local owner, retention, wishes = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local first = 5 + wishes
 local held = 'ms:held:' .. owner
@@ -35,15 +35,15 @@ local searches = ARGV[3] == '1'
 -- Mostly nothing waited.
 local claims = wishes > 0 and (searches or #freed > 0 or #leaving > 0)
 if claims then
-  begin_claim(owner, { unpack(ARGV, 5, 4 + wishes) })
-  accept_ready()
-  freed = take_ready(freed)
+  claiming().begin_claim(owner, { unpack(ARGV, 5, 4 + wishes) })
+  claiming().accept_ready()
+  freed = claiming().take_ready(freed)
 end
 enqueue_again(freed)
 if #leaving > 0 then slots().pass_slots_on() end
 tell(told)
 if not claims then return { refused, {} } end
-if not searches or not redis.call('ZSCORE', 'ms:leases', owner) then return { refused, end_claim() } end
-local next_due = search()
+if not searches or not redis.call('ZSCORE', 'ms:leases', owner) then return { refused, claiming().end_claim() } end
+local next_due = claiming().search()
 if slots_made then slots_made.pass_slots_on() end
-return { refused, end_claim(), next_due }
+return { refused, claiming().end_claim(), next_due }
