@@ -78,11 +78,6 @@ class Store(Link):
             given += [name.decode() for name in self._persist(send)]
         return given
 
-    def had_flow_runs(self, queues: Sequence[str]) -> bool:
-        """Whether any flow run was ever put on one of these queues."""
-        names = [keys.queue(keys.flow_queue(queue)) for queue in queues]
-        return any(self._persist(lambda _: self.client.smismember(keys.QUEUES, names)))
-
     def queued_in_tree(self, run_id: str) -> list[tuple[str, bytes]]:
         """The runs in the tree of `run_id` that nobody executes now, queued, postponed or held back: id and payload.
 

@@ -20,7 +20,7 @@ from millstream_shared.store import Store
 from tests.harness import eventually, ledgers
 from tests.harness.commands import millstream
 from tests.harness.ledgers import Ledger
-from tests.harness.processes import Process, Processes
+from tests.harness.processes import Process, Processes, executing
 from tests.harness.servers import RealServer
 
 QUICK = {"MILLSTREAM_LEASE_SECONDS": "2", "MILLSTREAM_HEARTBEAT_SECONDS": "0.5", "MILLSTREAM_CRASH_LIMIT": "20"}
@@ -148,11 +148,6 @@ def free(limits: Limits) -> bool:
     return (limit.taken, limit.waiting) == (0, 0)
 
 
-def children_of(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
-
-
 def seconds_without_cpu(pid: int) -> float:
     """How long the threads of a process could have run and did not, as the machine was busy with others."""
     found = [path.read_text().split()[1] for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
@@ -162,7 +157,7 @@ def seconds_without_cpu(pid: int) -> float:
 def children_alone(worker: Process) -> dict[int, float]:
     """Kill what executes the worker's runs, as the OOM killer does; gives the times of death."""
     at = time.time()
-    killed = children_of(worker.pid)
+    killed = executing(worker.pid)
     for child in killed:
         os.kill(child, signal.SIGKILL)
     return dict.fromkeys(killed, at)
@@ -172,7 +167,7 @@ def worker_and_children(worker: Process) -> dict[int, float]:
     """Kill the worker, and with it what executes its runs; gives the times of death."""
     at = time.time()
     # A child that is started while this looks begins with nothing before its worker is dead.
-    killed = children_of(worker.pid)
+    killed = executing(worker.pid)
     worker.kill()
     return dict.fromkeys(killed, at)
 
@@ -255,12 +250,12 @@ def test_a_thousand_short_tasks_keep_their_limit_busy(
 
     def seconds() -> float:
         """How long it took, without the time in which the next step had no CPU because others had them."""
-        eventually(lambda: children_of(worker.pid))
+        eventually(lambda: executing(worker.pid))
         # Ten threads wait for a CPU side by side, one loop waits for all its coroutines.
         side_by_side = 1 if name == "nothing_async" else 10
 
         def waited() -> float:
-            children = sum(map(seconds_without_cpu, children_of(worker.pid)))
+            children = sum(map(seconds_without_cpu, executing(worker.pid)))
             return sum(map(seconds_without_cpu, (valkey.pid, worker.pid))) + children / side_by_side
 
         before = waited()

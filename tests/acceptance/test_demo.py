@@ -95,7 +95,7 @@ def test_what_cannot_be_analyzed_is_said(running, folder, arguments, message):
 def test_an_interrupted_demo_leaves_nothing_running(running):
     """Ctrl-C is answered with a line and the exit code of shells, while workers are busy."""
     demo = running.cli("demo")
-    eventually(lambda: any("millstream_worker.child" in command for command in running.alive().values()), timeout=20)
+    eventually(lambda: running.named("ms-tasks"), timeout=20)
     demo.interrupt()
     assert demo.wait() == 130
     assert re.search(r"^Interrupted: [\d,]+ of [\d,]+ task runs were done\.\n\Z", demo.output, re.MULTILINE)

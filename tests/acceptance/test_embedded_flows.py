@@ -334,7 +334,8 @@ def test_flows_run_in_several_threads_at_once(running: Processes, home: homes.Ho
 
 VICTIMS: dict[str, Callable[[Processes, homes.Home], int | None]] = {
     "worker": lambda running, _: processes_of(running, "-m", "millstream_worker")[0],
-    "child": lambda running, _: processes_of(running, "-m", "millstream_worker.child")[0],
+    "child": lambda running, _: running.named("ms-tasks")[0],
+    "nursery": lambda running, _: running.named("ms-nursery")[0],
     "server": lambda _, home: home.server_pid(),
     "supervisor": lambda _, home: home.supervisor_pid(),
 }

@@ -104,7 +104,7 @@ def test_a_flow_whose_process_is_killed_is_crashed(running: Processes, ledger: L
     future.wait(10)
     assert time.monotonic() - killed < 2
     assert future.state.is_crashed()
-    assert "signal 9" in str(future.state.message)
+    assert "SIGKILL" in str(future.state.message)
     gate.touch()
     assert other.result(timeout=10) == "went on"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness import eventually
+from tests.harness.processes import executing, family
 from tests.harness.servers import RealServer, find_valkey
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def millstream_worker(over: RealServer, processes: int = 1) -> Iterator[subproce
     with process(command, over.url, over.folder) as started:
         client = over.client()
         eventually(lambda: client.scard("rq:workers:default") == 1)
-        eventually(lambda: len(children(started.pid)) == processes, 30)
+        eventually(lambda: len(executing(started.pid)) == processes, 30)
         yield started
 
 
@@ -71,17 +72,9 @@ def rq_workers(over: RealServer, kind: str, count: int = 1) -> Iterator[None]:
         yield
 
 
-def children(pid: int) -> list[int]:
-    """The child processes of a process."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def family(pid: int) -> list[int]:
-    """A process and all that it has started, and those have."""
-    try:
-        return [pid, *(member for child in children(pid) for member in family(child))]
-    except FileNotFoundError:
-        return []
+def family_megabytes(pid: int) -> float:
+    """The memory of a process and of all that it has started, and those have."""
+    return sum(map(resident_megabytes, family(pid)))
 
 
 def resident_megabytes(pid: int) -> float:

@@ -117,18 +117,14 @@ def bytes_per_run(n: int) -> dict[str, float]:
 
 
 def worker_memory(over: RealServer) -> dict[str, float]:
-    """Megabytes of a worker with one child process, idle and after 20,000 tasks."""
+    """Megabytes of a worker with one child process and all that it needs, idle and after 20,000 tasks."""
     use(over)
     with harness.millstream_worker(over) as worker:
-
-        def megabytes() -> float:
-            return sum(harness.resident_megabytes(pid) for pid in (worker.pid, *harness.children(worker.pid)))
-
         workloads.mapped(10)
-        idle = megabytes()
+        idle = harness.family_megabytes(worker.pid)
         for _ in range(2):
             workloads.mapped(10_000)
-        return {"idle": idle, "used": megabytes()}
+        return {"idle": idle, "used": harness.family_megabytes(worker.pid)}
 
 
 def limited(over: RealServer, n: int, times: int) -> dict[str, float]:
@@ -175,10 +171,10 @@ def triggered_at_once(over: RealServer, count: int) -> dict[str, float]:
         futures = workloads.noop_flow.map(range(count))
         most = 0.0
         while waiting.wait(futures, timeout=0.2).not_done:
-            most = max(most, sum(harness.resident_megabytes(pid) for pid in harness.family(worker.pid)))
+            most = max(most, harness.family_megabytes(worker.pid))
         seconds = time.perf_counter() - began
         assert futures.result() == list(range(count))
-        after = sum(harness.resident_megabytes(pid) for pid in harness.family(worker.pid))
+        after = harness.family_megabytes(worker.pid)
         return {"seconds": seconds, "most": most, "after": after}
 
 

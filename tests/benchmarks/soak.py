@@ -16,6 +16,7 @@ from millstream import flow, get_run_logger, sessions, task
 from millstream.deployments import run_deployment
 from millstream_shared import settings
 from tests.benchmarks import harness
+from tests.harness.processes import executing, family
 from tests.harness.servers import RealServer
 
 KEPT = {"MILLSTREAM_RETENTION_SECONDS": "60", "MILLSTREAM_LOGGING_LEVEL": "INFO"}
@@ -80,13 +81,14 @@ def run(server: RealServer, seconds: float) -> bool:
 
 def _sample(server: RealServer, pid: int) -> dict[str, float]:
     client = server.client()
-    child, *others = harness.children(pid)
+    [child] = executing(pid)
+    others = set(family(pid)) - {pid, child}
     return {
         "Redis MB": int(client.info("memory")["used_memory"]) / 1e6,
         "keys": client.dbsize(),
         "worker MB": harness.resident_megabytes(pid),
         "child MB": harness.resident_megabytes(child),
-        "flow server MB": sum(harness.resident_megabytes(other) for other in others),
+        "other processes MB": sum(map(harness.resident_megabytes, others)),
         "this process MB": harness.resident_megabytes(os.getpid()),
     }
 

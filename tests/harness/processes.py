@@ -108,6 +108,10 @@ class Processes:
         """All that runs because of us, by process id: what we started, what those started, and so on."""
         return {pid: _command(pid) for pid in _all_pids() if self._is_ours(pid)}
 
+    def named(self, name: str) -> list[int]:
+        """Those of them that have taken this name: see `millstream_worker.processes`."""
+        return [pid for pid in _all_pids() if _name(pid) == name and self._is_ours(pid)]
+
     def end(self, timeout: float = 10.0) -> None:
         """Kill what we started, then fail if anything that those had started outlives them by `timeout` seconds."""
         for process in self._started:
@@ -129,6 +133,31 @@ class Processes:
             return f"{_MARK}={self._mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
             return False  # It has ended, or is another user's.
+
+
+def children(pid: int) -> list[int]:
+    """The child processes of a process; none if it has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def family(pid: int) -> list[int]:
+    """A process and all that it has started, and those have."""
+    return [pid, *(member for child in children(pid) for member in family(child))]
+
+
+def executing(worker: int) -> list[int]:
+    """The processes in which a worker has tasks executed."""
+    return [pid for pid in family(worker) if _name(pid) == "ms-tasks"]
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _all_pids() -> Iterator[int]:

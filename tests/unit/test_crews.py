@@ -1,9 +1,6 @@
 """The crew of a worker: which child gets which run, and what becomes of the runs of one that dies."""
 
 import contextlib
-import os
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -11,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from millstream_shared.claims import Claim
-from millstream_worker import channels, children, crews
+from millstream_worker import channels, children, crews, nursery
 from millstream_worker.channels import ChildEnd
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.successions import Wear
@@ -23,11 +20,11 @@ class Spoken:
 
     started: "list[Spoken]"
 
-    def __init__(self, command: list[str], pass_fds: tuple[int], **_: object) -> None:
-        self._socket = socket.socket(fileno=os.dup(pass_fds[0]))
+    def __init__(self, args: tuple, **_: object) -> None:
+        *_, theirs, _, self.worker = args
+        self._socket = theirs.dup()
         self._end = ChildEnd(self._socket)
-        self.worker = command[-1]
-        self.returncode: int | None = None
+        self.exitcode: int | None = None
         self.started.append(self)
 
     def say(self, kind: str, content: object = None) -> None:
@@ -47,27 +44,24 @@ class Spoken:
         return [run_id for kind, content in self.heard() if kind == channels.RUN for run_id, *_ in content]
 
     def die(self, status: int = -9) -> None:
-        self.returncode = status
+        self.exitcode = status
         self._socket.close()
 
     def kill(self) -> None:
         self.die()
 
-    def poll(self) -> int | None:
-        return self.returncode
+    def start(self) -> None:
+        """It is there already."""
 
-    def wait(self, timeout: float | None = None) -> int:
+    def join(self, timeout: float | None = None) -> None:
         assert timeout is None or timeout > 0
-        assert self.returncode is not None
-        return self.returncode
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Spoken]]:
     """The children that were started, in order; they are in this process."""
     Spoken.started = []
-    stand_in = SimpleNamespace(Popen=Spoken, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired)
-    monkeypatch.setattr(children, "subprocess", stand_in)
+    monkeypatch.setattr(nursery, "_context", SimpleNamespace(Process=Spoken))
     yield Spoken.started
     for child in Spoken.started:
         child.die()

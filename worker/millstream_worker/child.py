@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import signal
 import socket
 import sys
@@ -23,10 +24,10 @@ from millstream_worker.slots import Slots
 _FEW = 50
 
 
-def main() -> None:
-    """`python -m millstream_worker.child FD PARENT THREADS WORKER`: serve the socket FD until its other end closes."""
-    descriptor, parent, threads, worker = sys.argv[1:5]
-    processes.die_with_parent(int(parent))
+def main(end: socket.socket, threads: int, worker: str) -> None:
+    """Execute runs for `worker`, at most so many sync ones at once, until the worker closes its end of the socket."""
+    processes.die_with_parent(os.getppid())
+    processes.set_name("ms-tasks")
     # A signal from the terminal is for the worker, which lets its children finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -34,8 +35,7 @@ def main() -> None:
     sys.setswitchinterval(0.001)
     # What a task prints is to be seen while it runs, also where the output is no terminal.
     cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
-    channel = channels.ChildEnd(socket.socket(fileno=int(descriptor)))
-    Child(channel, int(threads), worker).serve()
+    Child(channels.ChildEnd(end), threads, worker).serve()
 
 
 class Child:
@@ -131,7 +131,3 @@ class Child:
             self._channel.send(channels.FAILED, [astuple(outcome)])
         else:
             self._outbox.put(outcome, more_to_come=more_to_come)
-
-
-if __name__ == "__main__":
-    main()

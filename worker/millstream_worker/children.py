@@ -1,16 +1,13 @@
 """A child process as its worker sees it: what it was given, and what it says."""
 
-import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from millstream_shared.claims import Claim
 from millstream_worker import channels
+from millstream_worker.nursery import ForkedProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +25,8 @@ class Limit:
     is_stop: bool = False
 
 
-class ChildProcess:
-    """Starts `millstream_worker.child` in a warm process of its own.
+class ChildProcess(ForkedProcess):
+    """Executes `millstream_worker.child`. Raises CannotFork.
 
     `claims` are the runs it has been given and has not ended, by id; `lent` counts its threads that only wait; `taken`
     counts the runs that it was ever given. It `is_open` if it may be given more: it is ready, and neither a spare one,
@@ -37,13 +34,7 @@ class ChildProcess:
     """
 
     def __init__(self, threads: int, worker: str) -> None:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "millstream_worker.child", str(theirs.fileno()), str(os.getpid())]
-        self.process = subprocess.Popen(
-            [*command, str(threads), worker], pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
-        )
-        theirs.close()
-        self.channel = channels.ParentEnd(ours)
+        super().__init__(_main, threads, worker)
         self.threads = threads
         self.claims: dict[str, Claim] = {}
         self.limits: dict[str, Limit] = {}
@@ -120,31 +111,8 @@ class ChildProcess:
         self.heard_at = time.monotonic()
         return self.channel.receive()
 
-    def kill(self) -> None:
-        """End it now, with whatever it does; returns when it is gone."""
-        self.process.kill()
-        self.process.wait()
 
-    def end(self, timeout: float) -> None:
-        """Let it go: it ends by itself when its channel closes. One that does not, or has not begun, is killed."""
-        self.channel.close()
-        if not self.is_ready:
-            self.process.kill()
-        try:
-            self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.kill()
+def _main(end: socket.socket, threads: int, worker: str) -> None:
+    from millstream_worker import child  # not for the worker itself: it executes nothing
 
-    def cause_of_death(self) -> str:
-        """In words: by which signal or with which status it ended."""
-        try:
-            code = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            return "it closed its channel"
-        if code >= 0:
-            return f"it exited with status {code}"
-        try:
-            return f"it was ended by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"it was ended by signal {-code}"
+    child.main(end, threads, worker)

@@ -95,56 +95,55 @@ def start(
 
     The first signal lets running tasks end and hands back the rest; a second one hands back everything at once.
     """
-    # Only now: asking for help should not take the time that these take to import. And the first child before the
-    # rest: its interpreter starts while this one imports what only a worker needs.
-    from millstream_shared import errors, ids
-    from millstream_shared.settings import get_settings
-    from millstream_worker import pulses, worker_logging
-    from millstream_worker.crews import Crew
-    from millstream_worker.processes import usable_cpus
-    from millstream_worker.successions import Wear
+    # Only now: asking for help should not take the time that these take to import.
+    from millstream_worker import nursery
 
     if os.getcwd() not in sys.path:
-        # Tasks are found where the worker is started, as with `rq worker`.
+        # Tasks are found where the worker is started, as with `rq worker`, also by programs that they start.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
-        # The processes of flow runs have the path of this one.
         sys.path.insert(0, os.getcwd())
     if log_format:
         # The child processes are to do the same.
         os.environ["MILLSTREAM_LOGGING_FORMAT"] = log_format
+    # It imports what runs need while this process imports what only a worker needs.
+    nursery.open_nursery()
+    from millstream import sessions
+    from millstream_shared import errors, ids
+    from millstream_shared.settings import get_settings
+    from millstream_shared.worker_names import Names
+    from millstream_worker import pulses, worker_logging
+    from millstream_worker.crews import Crew
+    from millstream_worker.processes import usable_cpus
+    from millstream_worker.successions import Wear
+    from millstream_worker.worker import Options, Worker
+
     try:
         settings = get_settings()
     except errors.ConfigurationError as problem:
         raise click.ClickException(str(problem)) from problem
-    wear = Wear(max_runs, max_memory and max_memory * 1024**2)
-    crew = Crew(processes or settings.worker_processes or usable_cpus(), threads, wear)
     try:
+        wear = Wear(max_runs, max_memory and max_memory * 1024**2)
         if name is not None:
             ids.check_worker_name(name)
         worker_logging.set_up(quiet=kind != "worker")
+        crew = Crew(processes or settings.worker_processes or usable_cpus(), threads, wear)
         if reload:
             from millstream_worker import reloads
 
             reloads.renew_on_change(crew, reloads.import_roots())
-        owner = ids.new_owner_id(name or kind)
-        crew.start(owner)
-        from millstream import sessions
-        from millstream_shared.worker_names import Names
-        from millstream_worker.worker import Options, Worker
-
         store = sessions.open_store(settings, outage_seconds=float("inf"))
         store.ping()
+        owner = ids.new_owner_id(name or kind)
         if name is not None:
             Names(store).take(name, owner)
     except errors.MillstreamError as problem:
-        crew.kill()
         raise click.ClickException(str(problem)) from problem
     options = Options(
         queues or (settings.default_queue,), burst, grace, lifeline, most, flows, is_daemon=kind == "worker", name=name
     )
     # A worker that a script has started for itself is looked after by that script.
     pulse = pulses.Pulse(pulses.folder(settings)) if kind == "worker" else None
-    sys.exit(Worker(store, options, crew, pulse).run())
+    sys.exit(Worker(store, owner, options, crew, pulse).run())
 
 
 worker.add_command(check)

@@ -10,8 +10,9 @@ from typing import Any
 
 from millstream_shared.claims import Claim, Postponed
 from millstream_shared.logs import Batch
-from millstream_worker import channels
+from millstream_worker import channels, worker_logging
 from millstream_worker.children import ChildProcess, Limit
+from millstream_worker.nursery import CannotFork
 from millstream_worker.outcomes import Outcome
 from millstream_worker.successions import Succession, Wear
 
@@ -47,7 +48,7 @@ class News:
 class Crew:
     """`processes` children with `threads` each; the second and later ones are started when the one before is ready.
 
-    `selector` waits for what they say, beside whatever the worker registers with it; `worker` is its name.
+    `selector` waits for what they say, beside whatever the worker registers with it.
 
     A *suspect* is a run under which processes have died so often that one more death decides: it gets a process of its
     own, so that no innocent run shares its fate.
@@ -73,7 +74,7 @@ class Crew:
         self._start_at = math.inf
         self._succession = Succession(wear, self._start_child, self._part)
         self._needs_tending = wear.is_limited
-        self.worker = ""
+        self._worker = ""
 
     # -- what a worker asks
 
@@ -115,8 +116,8 @@ class Crew:
     # -- what a worker tells
 
     def start(self, worker: str) -> None:
-        """Start the first child; `worker` is the name under which runs are recorded."""
-        self.worker = worker
+        """Start the first child; `worker` is the name under which runs are recorded. Raises CannotStart."""
+        self._worker = worker
         self._start_child()
         self.next_tending = self._succession.next_tending
 
@@ -315,6 +316,9 @@ class Crew:
         if self._useless_deaths < 2 or not self._has_worked:
             self._start_child()
             return
+        self._start_later()
+
+    def _start_later(self) -> None:
         pause = min(_FIRST_PAUSE * 2 ** min(self._useless_deaths, 10), _LONGEST_PAUSE)
         self._start_at = self.next_tending = time.monotonic() + pause
 
@@ -328,8 +332,17 @@ class Crew:
         if serving < self.processes and self._start_at == math.inf:
             self._start_child()
 
-    def _start_child(self) -> ChildProcess:
-        child = ChildProcess(self.threads, self.worker)
+    def _start_child(self) -> ChildProcess | None:
+        """None if that is impossible now: it is tried again later. Raises CannotStart if there never was a child."""
+        try:
+            child = ChildProcess(self.threads, self._worker)
+        except CannotFork as failure:
+            if not self._has_worked:
+                raise CannotStart(str(failure)) from failure
+            worker_logging.error("a child process is missing", reason=str(failure))
+            self._useless_deaths += 1
+            self._start_later()
+            return None
         self._children.append(child)
         self.selector.register(child.channel, selectors.EVENT_READ, child)
         return child

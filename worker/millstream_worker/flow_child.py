@@ -52,6 +52,7 @@ def call_hooks(owner: str, claim: Claim, record: bytes) -> None:
 
 def _get_ready() -> None:
     processes.die_with_parent(os.getppid())
+    processes.set_name("ms-flow")
     # Ctrl-C is for the worker, which decides what becomes of its runs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

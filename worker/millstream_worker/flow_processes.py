@@ -1,22 +1,18 @@
-"""The processes of one worker that execute flow runs, one each.
+"""The processes of one worker that execute flow runs, one each."""
 
-They are forked from a process that has everything imported and does nothing else (`multiprocessing`'s fork server), so
-that a run begins within milliseconds and shares the memory of what all need.
-"""
-
-import functools
 import math
 import selectors
 import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from millstream_shared.claims import Claim
-from millstream_worker import channels
+from millstream_worker import channels, worker_logging
+from millstream_worker.nursery import CannotFork, ForkedProcess, call_in_process
 
-_PRELOADED: Final = ["millstream_worker.flow_nursery"]
+_SECONDS_AFTER_A_FAILURE: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -28,24 +24,15 @@ class FlowNews:
     died: list[str] = field(default_factory=list[str])
 
 
-class FlowProcess:
-    """A process that executes one flow run. `is_waiting` says that the flow only waits for others."""
+class FlowProcess(ForkedProcess):
+    """Executes one flow run. `is_waiting` says that the flow only waits for others. Raises CannotFork."""
 
-    def __init__(self, context: Any, claim: Claim, owner: str) -> None:
-        ours, theirs = socket.socketpair()
+    def __init__(self, claim: Claim, owner: str) -> None:
+        super().__init__(_main, claim, owner)
         self.claim = claim
-        self.channel = channels.ParentEnd(ours)
         self.is_waiting = self.has_ended = False
         self.deadline = math.inf
         """When it is to be killed, by the monotonic clock, as it was told to stop."""
-        self._process = context.Process(target=_main, args=(theirs, claim, owner), name=claim.run_id)
-        self._process.start()
-        theirs.close()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
 
     def receive(self) -> bool:
         """Take in what it says; False once it is gone."""
@@ -57,24 +44,10 @@ class FlowProcess:
                 self.has_ended = True
         return alive
 
-    def cause_of_death(self) -> str:
-        """In words: by which signal or with which status it ended."""
-        self._process.join(5)
-        code = self._process.exitcode
-        if code is None:
-            self.kill()
-            return "it closed its channel"
-        return f"it exited with status {code}" if code >= 0 else f"it was ended by signal {-code}"
-
     def stop(self, grace_seconds: float) -> None:
         """Tell it to stop its run, for which it has so long."""
         self.deadline = time.monotonic() + grace_seconds
         self.channel.send(channels.STOP, [self.claim.run_id])
-
-    def kill(self) -> None:
-        """End it now; returns when it is gone."""
-        self._process.kill()
-        self._process.join()
 
 
 def _main(end: socket.socket, claim: Claim, owner: str) -> None:
@@ -89,16 +62,6 @@ def _call_hooks(owner: str, claim: Claim, record: bytes) -> None:
     flow_child.call_hooks(owner, claim, record)
 
 
-@functools.cache
-def _context() -> Any:
-    """What makes processes; imported when the first one is needed."""
-    import multiprocessing
-
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
-    return context
-
-
 class FlowProcesses:
     """At most `most` flows that do not only wait, each in a process; `selector` listens to what these say."""
 
@@ -107,20 +70,15 @@ class FlowProcesses:
         self.grace_seconds = 5.0
         """How long a run may take to stop."""
         self._selector = selector
+        self._may_begin_at = 0.0
         # A run may be back, resumed or handed back, before its last process is quite gone.
         self._processes: dict[tuple[str, int], FlowProcess] = {}
-
-    def warm(self) -> None:
-        """Have the process ready from which they are forked; else the first run waits for that."""
-        if self.most > 0:
-            _context()
-            from multiprocessing import forkserver
-
-            forkserver.ensure_running()
 
     @property
     def free_slots(self) -> int:
         """How many more can begin now."""
+        if time.monotonic() < self._may_begin_at:
+            return 0
         return self.most - sum(not process.is_waiting for process in self._processes.values())
 
     @property
@@ -128,12 +86,18 @@ class FlowProcesses:
         """The ids of the runs that are executed."""
         return [run_id for run_id, _ in self._processes]
 
-    def begin(self, claims: Sequence[Claim], owner: str) -> None:
-        """Execute these, under the lease of `owner`."""
-        for claim in claims:
-            process = FlowProcess(_context(), claim, owner)
+    def begin(self, claims: Sequence[Claim], owner: str) -> list[str]:
+        """Execute these, under the lease of `owner`; gives the ids of those for which there can be no process now."""
+        for at, claim in enumerate(claims):
+            try:
+                process = FlowProcess(claim, owner)
+            except CannotFork as failure:
+                worker_logging.error("flow runs go back to the queue", reason=str(failure))
+                self._may_begin_at = time.monotonic() + _SECONDS_AFTER_A_FAILURE
+                return [claim.run_id for claim in claims[at:]]
             self._processes[claim.run_id, claim.attempt] = process
             self._selector.register(process.channel, selectors.EVENT_READ, process)
+        return []
 
     def listen(self, process: FlowProcess) -> FlowNews:
         """Take in what a process said."""
@@ -152,8 +116,10 @@ class FlowProcesses:
     def call_hooks(self, claim: Claim, owner: str, record: bytes) -> None:
         """Have a process call the hooks of a flow whose run has ended, as its record says, with its own process."""
         # One that does not end does not keep the worker from it.
-        process = _context().Process(target=_call_hooks, args=(owner, claim, record), daemon=True)
-        process.start()
+        try:
+            call_in_process(_call_hooks, owner, claim, record)
+        except CannotFork as failure:
+            worker_logging.error("the hooks of a flow are not called", run=claim.run_id, reason=str(failure))
 
     def stop(self, run_ids: Sequence[str]) -> None:
         """Have those of these runs stop that are executed here; told once, they have `grace_seconds` for it."""

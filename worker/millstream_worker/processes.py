@@ -1,11 +1,13 @@
-"""What the operating system does for processes: none outlives the one it works for, none counts CPUs it cannot have."""
+"""What the operating system does for processes: none outlives the one it works for, each has a name."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 
 
 def die_with_parent(parent: int) -> None:
@@ -19,6 +21,18 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def set_name(name: str) -> None:
+    """Have tools as `top` and `ps -o comm` show this name, of 15 characters at most, for this process. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
+
+
+def freeze_memory() -> None:
+    """Keep the garbage collector away from what exists: it would write to the memory that forked processes share."""
+    gc.collect()
+    gc.freeze()
 
 
 def usable_cpus() -> int:

@@ -62,7 +62,9 @@ class Succession:
     One child after the other is replaced, so that no more than one is started beside those that work.
     """
 
-    def __init__(self, wear: Wear, start: Callable[[], ChildProcess], part: Callable[[ChildProcess], None]) -> None:
+    def __init__(
+        self, wear: Wear, start: Callable[[], ChildProcess | None], part: Callable[[ChildProcess], None]
+    ) -> None:
         self._wear = wear
         self._start = start
         self._part = part
@@ -97,7 +99,7 @@ class Succession:
             return []
         self._measure_at = time.monotonic() + _SECONDS_BETWEEN_MEASURES
         for child in children:
-            child.memory = measure_memory(child.process.pid) or 0
+            child.memory = measure_memory(child.pid) or 0
         return [(child, reason) for child in children if (reason := self._wear.say_excess(child))]
 
     def go_on(self, children: Sequence[ChildProcess], most: int) -> list[str]:
@@ -112,7 +114,8 @@ class Succession:
             wanted = any(self._wear.say_worn(child) or self._wear.is_half_worn(child) for child in serving)
             if wanted and leaving < most and all(child.is_ready for child in serving):
                 self._spare = self._start()
-                self._spare.is_spare = True
+                if self._spare:
+                    self._spare.is_spare = True
         elif self._spare.is_ready:
             for child in serving:
                 if reason := self._wear.say_worn(child):
@@ -131,9 +134,9 @@ class Succession:
                 self._departed.append(child)
         late = time.monotonic() - _SECONDS_TO_EXIT
         for child in list(self._departed):
-            if child.process.poll() is None and child.left_at < late:
+            if not child.has_exited and child.left_at < late:
                 child.kill()
-            if child.process.poll() is not None:
+            if child.has_exited:
                 self._departed.remove(child)
 
     def end(self) -> None:

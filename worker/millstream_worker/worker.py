@@ -60,16 +60,16 @@ class StopAtOnce(BaseException):
 
 
 class Worker:
-    """Serves queues, with a crew that has been started, until it is told to stop.
+    """Serves queues with a crew, under the lease of `owner`, until it is told to stop.
 
     After SIGTERM or SIGINT it claims nothing more, hands back what has not begun, and ends when what runs has ended or
     `grace_seconds` have passed. A second signal makes it hand back everything at once.
     """
 
-    def __init__(self, store: Store, options: Options, crew: Crew, pulse: Pulse | None = None) -> None:
+    def __init__(self, store: Store, owner: str, options: Options, crew: Crew, pulse: Pulse | None = None) -> None:
         self._store = store
         self._options = options
-        self._name = crew.worker
+        self._name = owner
         self._selector = crew.selector
         self._crew = crew
         self._flows = FlowProcesses(options.flows, crew.selector)
@@ -83,7 +83,6 @@ class Worker:
         self._pace = Pace()
         self._sweeper = Sweeper(store.settings)
         self._may_have_work = True
-        self._may_warm = options.is_daemon and options.flows > 0
         self._stopping_since: float | None = None
         self._claim_at = self._duties_at = 0.0
         self._due_at = math.inf
@@ -112,6 +111,7 @@ class Worker:
         queues = self._options.queues
         self._registration.begin(self._name, self._queues(with_flows=self._options.flows > 0), self._crew)
         self._stops.look()
+        self._crew.start(self._name)
         self._duties_at = 0.0
         worker_logging.info(
             "worker started",
@@ -259,7 +259,9 @@ class Worker:
             claims = [claim for claim in claims if not claim.refused_by and claim.run_id not in stopped]
         flows = [claim for claim in claims if claim.is_flow]
         if flows:
-            self._flows.begin(flows, self._name)
+            if left := self._flows.begin(flows, self._name):
+                self._store.release(self._name, left)
+                self._may_have_work = True
             claims = [claim for claim in claims if not claim.is_flow]
         if claims:
             last_chance = self._store.settings.crash_limit - 1
@@ -324,11 +326,6 @@ class Worker:
         if reaping.take_over_from_the_dead(self._store, self._name, self._call_hooks):
             self._may_have_work = True
         self._sweeper.sweep_if_due()
-        if self._may_warm and self._crew.is_ready:
-            self._may_warm = False
-            # The process that flow runs are forked from takes 20 MB, which is for those alone who have such runs.
-            if self._store.had_flow_runs(self._options.queues):
-                self._flows.warm()
         self._registration.beat(busy=not self._is_idle, tally=self._pace.take_tally())
 
     def _start_over(self) -> None:
@@ -338,7 +335,6 @@ class Worker:
         self._flows.kill()
         self._registration.withdraw()
         self._name = self._settlements.owner = ids.new_owner_id(ids.label_of(self._name))
-        self._crew.start(self._name)
         if self._schedules:
             self._schedules.owner = self._name
         self._begin()

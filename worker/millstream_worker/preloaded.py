@@ -1,12 +1,14 @@
-"""What the process has imported from which those of flow runs are forked: all that a flow is likely to need.
+"""What the nursery has imported: all that the processes which are forked from it are likely to need.
 
 So a run does not pay for it, in time or in memory. Nothing of it may start a thread or open a connection: neither
 outlives a fork.
 """
 
-import gc
 import importlib
+import signal
 from typing import Final
+
+from millstream_worker import processes
 
 _NEEDED: Final = (
     "asyncio",
@@ -17,12 +19,15 @@ _NEEDED: Final = (
     "millstream.schemas",
     "millstream.store_session",
     "millstream.triggering",
+    "millstream_worker.child",
     "millstream_worker.flow_child",
 )
 
 for name in _NEEDED:
     importlib.import_module(name)
 
-# The collector would write to all that was imported, in each process, and so copy the memory that they share.
-gc.collect()
-gc.freeze()
+processes.set_name("ms-nursery")
+processes.freeze_memory()
+# It ends with the worker, and not by a signal to the whole process group: the worker lets its runs end first, and they
+# end with the process that they were forked from.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
