@@ -1,6 +1,7 @@
 """The embedded server in real processes: there while somebody uses it, gone without a trace when nobody does."""
 
 import os
+import re
 import shutil
 import signal
 import stat
@@ -11,7 +12,7 @@ import pytest
 import redis
 
 from millstream import embedded
-from millstream.embedded import homes, pings
+from millstream.embedded import homes, pings, supervisor
 from tests.harness import eventually, processes, servers
 
 USE = """
@@ -241,6 +242,17 @@ def test_two_servers_never_share_the_data(running, stay, home):
     os.kill(frozen, signal.SIGCONT)
     newcomer.says("url")
     assert server_pid(home) != frozen
+
+
+def test_no_server_stays_whose_users_cannot_be_known(running, home):
+    """A supervisor that cannot open the lock of the users, as their home was deleted meanwhile, ends its server."""
+    home.path.mkdir()
+    (home.path / supervisor.USERS_LOCK).mkdir()
+    lock_of_supervisor = "0"
+    server = str(servers.find_valkey())
+    begun = running.start(sys.executable, "-I", "-S", supervisor.__file__, str(home.path), server, lock_of_supervisor)
+    eventually(lambda: re.search(r"server \d+ ended", begun.output))
+    eventually(lambda: running.alive() == {})
 
 
 def test_a_server_that_hangs_is_killed(running, stay, home):

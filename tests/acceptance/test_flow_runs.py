@@ -109,6 +109,25 @@ def test_a_flow_whose_process_is_killed_is_crashed(running: Processes, ledger: L
     assert other.result(timeout=10) == "went on"
 
 
+@pytest.mark.usefixtures("ledger")
+def test_a_flow_run_waits_while_there_can_be_no_process_for_it(running: Processes, folder: Path) -> None:
+    """It begins, at its first attempt, once the worker can fork again."""
+    from flows_of_test import quick
+
+    worker = start_worker(running, PYTHONPATH=str(folder))
+    assert quick.submit(1).result(timeout=20) == 1
+    sabotage = folder / "sitecustomize.py"
+    sabotage.write_text("import os, sys\nif any('forkserver' in word for word in sys.orig_argv): os._exit(3)\n")
+    [nursery] = running.named("ms-nursery")
+    os.kill(nursery, signal.SIGKILL)
+    eventually(lambda: nursery not in running.alive())
+    worker.says("a child process is missing")
+    future = quick.submit(2)
+    sabotage.unlink()
+    assert future.result(timeout=20) == 2
+    assert record_of(future.run_id).attempt == 1
+
+
 def test_a_flow_goes_on_elsewhere_if_that_is_the_policy(running: Processes, ledger: Ledger) -> None:
     """With `on_crash="resume"`, after its process or its whole worker was killed; else it is Crashed."""
     from flows_of_test import slow, waits_for_file

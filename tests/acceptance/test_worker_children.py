@@ -172,6 +172,42 @@ def test_a_running_task_ends_although_code_has_changed(running: Processes, folde
     eventually(lambda: begun["pid"] not in running.alive())
 
 
+LEAVING = (
+    ledgers.PROGRAM
+    + """
+import atexit
+
+@task
+def nap():
+    atexit.register(note, "left")
+    note("start")
+    time.sleep(1)
+    note("end")
+    return "napped"
+
+@flow
+def one():
+    return nap.submit().result()
+
+if __name__ == "__main__":
+    print("got", one())
+"""
+)
+
+
+def test_a_signal_to_all_processes_of_a_worker_lets_tasks_end(running: Processes, ledger: Ledger) -> None:
+    """As a service manager may send it; what a task has registered for the exit of its process is called."""
+    worker = start_worker(running)
+    script = running.python(LEAVING)
+    [begun] = eventually(lambda: ledger.lines("start"))
+    os.killpg(worker.pid, signal.SIGTERM)
+    assert worker.wait() == 0
+    assert "got napped" in script.succeed()
+    [end] = ledger.lines("end")
+    assert (end["attempt"], end["pid"]) == (1, begun["pid"])
+    assert [line["pid"] for line in ledger.lines("left")] == [begun["pid"]]
+
+
 def test_a_worker_whose_children_cannot_start_any_more_tries_again(
     running: Processes, folder: Path, ledger: Ledger
 ) -> None:

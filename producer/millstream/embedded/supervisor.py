@@ -106,12 +106,16 @@ def _run_until_ended(binary: str, server: int, server_lock: int) -> int:
 
 def _tell_when_unused() -> None:
     """Wait in a thread until nobody holds the users' lock, then say so to the main thread."""
-    lock = os.open(USERS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    if os.path.exists(KEEP):
-        # Runs until it is told to stop. Users go on coming and going: they must not find the lock taken.
-        os.close(lock)
-        return
+    try:
+        lock = os.open(USERS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(KEEP):
+            # Runs until it is told to stop. Users go on coming and going: they must not find the lock taken.
+            os.close(lock)
+            return
+    except OSError as failure:
+        # The home was deleted: nobody can find the server any more.
+        _log(f"ending, as {USERS_LOCK} cannot be locked: {failure}")
     # Kept to the end of this process: who comes now waits until we are gone, then starts a new server.
     os.kill(os.getpid(), signal.SIGUSR1)
 
