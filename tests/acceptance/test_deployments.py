@@ -143,7 +143,7 @@ def test_schedules_can_go_on_when_nobody_serves(shared: Processes) -> None:
     """Where that is said; SIGTERM ends it too. What has no schedule is not paused, as it can only be triggered."""
     server = program(
         shared,
-        "serve(target_flow.to_deployment('on', interval=9, parameters={'x': 1}), pause_on_shutdown=False)",
+        "serve(target_flow.to_deployment('on', interval=3600, parameters={'x': 1}), pause_on_shutdown=False)",
     )
     server.says("worker started")
     server.send(signal.SIGTERM)
