@@ -127,12 +127,15 @@ local function search()
   local next_due, parked = -1, 0
   claim.wants = nil
   for _, queue in ipairs(open_queues()) do
-    local key = 'rq:queue:' .. queue
+    local key, is_empty = 'rq:queue:' .. queue, false
     local wait = enqueue_due(queue)
     if wait and (next_due < 0 or wait < next_due) then next_due = wait end
     while has_room() and parked < MOST_PARKED do
       local id = redis.call('LPOP', key)
-      if not id then break end
+      if not id then
+        is_empty = true
+        break
+      end
       local run = redis.call('HMGET', 'rq:job:' .. id, 'payload', 'mode', 'crashes', 'tries', 'attempts', 'tags', 'slots')
       if run[4] and is_twice(id, queue) then
         redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
@@ -152,7 +155,7 @@ local function search()
         end
       end
     end
-    if redis.call('LLEN', key) == 0 then
+    if is_empty or redis.call('LLEN', key) == 0 then
       -- Every token in the bell is for work that has been taken.
       redis.call('DEL', 'ms:bell:' .. queue)
     elseif #claim.taken + parked > 0 and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
