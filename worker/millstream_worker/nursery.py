@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from millstream_worker import channels
 
+_STATUS_UNKNOWN: Final = 255
+"""What `multiprocessing` gives if its fork server is gone, and cannot tell how a process ended."""
+
 _context: Final = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["millstream_worker.preloaded"])
 
@@ -91,6 +94,8 @@ class ForkedProcess:
         if code is None:
             self.kill()
             return "it closed its channel"
+        if code == _STATUS_UNKNOWN:
+            return f"it exited with status {code}, or died with the process that it was forked from"
         if code >= 0:
             return f"it exited with status {code}"
         try:
