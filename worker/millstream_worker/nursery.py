@@ -6,12 +6,12 @@ a second, and shares its memory.
 
 import atexit
 import multiprocessing
-import signal
 import socket
 from collections.abc import Callable
 from multiprocessing import forkserver
 from typing import Any, Final
 
+from millstream_shared import exit_codes
 from millstream_worker import channels
 
 _STATUS_UNKNOWN: Final = 255
@@ -95,10 +95,5 @@ class ForkedProcess:
             self.kill()
             return "it closed its channel"
         if code == _STATUS_UNKNOWN:
-            return f"it exited with status {code}, or died with the process that it was forked from"
-        if code >= 0:
-            return f"it exited with status {code}"
-        try:
-            return f"it was ended by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"it was ended by signal {-code}"
+            return f"{exit_codes.describe(code)}, or died with the process that it was forked from"
+        return exit_codes.describe(code)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 
 from millstream import log_shipping
 from millstream.runners.elsewhere import Trip
+from millstream_shared import exit_codes
 
 BEGUN, LINES, DONE, UNFIT = "begun", "lines", "done", "unfit"
 """What a process says: it has a run, what runs have logged, its outcome; or that it cannot be initialized, and why."""
@@ -222,12 +222,7 @@ class PoolProcess:
             code = self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             return "it closed its connection"
-        if code >= 0:
-            return f"it exited with status {code}"
-        try:
-            return f"it was ended by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"it was ended by signal {-code}"
+        return exit_codes.describe(code)
 
 
 def _watch(pid: int) -> int | None:
