@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from redis import Redis
@@ -70,7 +71,7 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
             if str(refused).startswith("DENIED"):
                 # Protected mode, which the server goes on to explain at length.
                 raise errors.RedisRefused(say_where(url), str(refused).partition(". ")[0]) from refused
-            full = name_refusal(refused, url)
+            full = _name_refusal(refused, url)
             if full is None:
                 raise
             if isinstance(refused, OutOfMemoryError) or time.monotonic() + pause > deadline:
@@ -79,10 +80,20 @@ def persist(call: Callable[[bool], R], url: str, patience: float) -> R:
         again, pause = True, min(pause * 2, _LONGEST_PAUSE)
 
 
-def name_refusal(refused: Exception, url: str) -> errors.BackendFull | None:
-    """The error for a server that takes nothing new, if that is what it said."""
-    is_full = isinstance(refused, OutOfMemoryError) or str(refused).startswith("MISCONF")
-    return errors.BackendFull(say_where(url), str(refused)) if is_full else None
+@contextmanager
+def naming_refusals(url: str) -> Generator[None]:
+    """Around a call made once: raises BackendFull where the server takes nothing new, else what redis raised."""
+    try:
+        yield
+    except ResponseError as refused:
+        raise _name_refusal(refused, url) or refused from None
+
+
+def _name_refusal(refused: ResponseError, url: str) -> errors.BackendFull | None:
+    # Of a command in a pipeline redis-py says first which one it was.
+    said = str(refused).rpartition(" of pipeline caused error: ")[2]
+    is_full = isinstance(refused, OutOfMemoryError) or said.startswith("MISCONF")
+    return errors.BackendFull(say_where(url), said) if is_full else None
 
 
 def say_where(url: str) -> str:

@@ -303,10 +303,8 @@ class Store(Link):
         return self._told(popped[1]) if popped else {}
 
     def _pop(self, timeout: float, *places: str) -> Any:
-        try:
+        with connections.naming_refusals(self.url):
             return self.client.blmpop(timeout, len(places), *places, direction="LEFT", count=1000)
-        except Exception as refused:
-            raise connections.name_refusal(refused, self.url) or refused from None
 
     def _told(self, entries: Sequence[bytes]) -> dict[str, bytes]:
         told = {entry[:32].decode(): entry[32:] for entry in entries}
@@ -329,6 +327,11 @@ class Store(Link):
     def begin_to_pop(self, connection: Any, lists: Sequence[str], patience: float) -> None:
         """On a connection of `connection()`, begin to wait until something comes into one of these lists."""
         connection.send_command("BLPOP", *lists, patience)
+
+    def end_pop(self, connection: Any) -> None:
+        """What came of that; it raises what redis raised, or BackendFull."""
+        with connections.naming_refusals(self.url):
+            connection.read_response()
 
     def workers(self, queue: str) -> list[str]:
         """Names of the workers, ours or RQ's, that are registered for the queue and have been heard of lately."""

@@ -1,5 +1,6 @@
 """A server whose memory or disk is full: what is new is refused by name, what was begun ends, and all goes on again."""
 
+import selectors
 import signal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from millstream_shared import errors
 from millstream_shared.claims import QueuedRun
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
+from millstream_worker.bells import Bell
+from millstream_worker.crews import Crew
+from millstream_worker.registration import Registration
 from tests.harness import eventually
 from tests.harness.ledgers import PROGRAM, Ledger
 from tests.harness.processes import Process, Processes
@@ -181,6 +185,40 @@ def test_workers_and_flows_ride_out_a_full_disk(running: Processes, folder: Path
     assert len(ledger.lines("end")) == 4
     assert "Traceback" not in worker.output + script.output
     assert worker.runs
+
+
+def test_a_heartbeat_that_a_full_disk_refuses_is_missed(redis_server: RealServer) -> None:
+    """Between two calls that are made again until there is room, that which tells RQ's tools may fail."""
+    store = Store(redis_server.url, get_settings())
+    registration = Registration(store, None, None)
+    registration.begin("worker-1", ["default"], Crew(processes=1, threads=1))
+    client = redis_server.client()
+    client.hdel("rq:worker:worker-1", "state")
+    fill_disk(redis_server)
+    registration.beat(busy=True, tally=0)
+    assert client.hget("rq:worker:worker-1", "state") is None
+    empty_disk(redis_server)
+    registration.beat(busy=True, tally=0)
+    assert client.hget("rq:worker:worker-1", "state") == b"busy"
+    registration.end()
+    client.close()
+    store.close()
+
+
+def test_a_worker_that_may_not_wait_for_work_looks_for_it(redis_server: RealServer) -> None:
+    """A full disk refuses a blocking pop too: a bell rings then, so that its worker asks for what is queued."""
+    store = Store(redis_server.url, get_settings())
+    rung: list[bool] = []
+    with selectors.DefaultSelector() as selector:
+        bell = Bell(store, selector, lambda: rung.append(True), patience=60)
+        fill_disk(redis_server)
+        bell.listen("a list")
+        for key, _ in selector.select(10):
+            key.data()
+        assert rung
+        assert not bell.is_listening
+        empty_disk(redis_server)
+    store.close()
 
 
 def test_a_full_disk_is_waited_for_and_then_named(redis_server: RealServer) -> None:

@@ -18,6 +18,7 @@ class Process:
     """A running program whose output goes to a file."""
 
     def __init__(self, command: list[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self.command = " ".join(command)
         self.log = folder / f"{uuid.uuid4().hex[:8]}.log"
         with self.log.open("wb") as output:
             self._popen = subprocess.Popen(
@@ -113,9 +114,13 @@ class Processes:
         return [pid for pid in _all_pids() if _name(pid) == name and self._is_ours(pid)]
 
     def end(self, timeout: float = 10.0) -> None:
-        """Kill what we started, then fail if anything that those had started outlives them by `timeout` seconds."""
+        """Kill what we started, then fail if anything that those had started outlives them by `timeout` seconds.
+
+        What each has written is printed: pytest shows it with a test that fails.
+        """
         for process in self._started:
             process.kill()
+            print(f"-- {process.command}\n{process.output}")
         try:
             waiting.eventually(lambda: not self.alive(), timeout)
         except AssertionError:

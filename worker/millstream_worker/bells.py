@@ -62,7 +62,7 @@ class Bell:
     def _answer(self) -> None:
         self._unregister()
         try:
-            self._connection.read_response()
+            self._store.end_pop(self._connection)
         except (*connections.OUTAGE, errors.BackendFull):
             self._miss()
             return

@@ -5,12 +5,12 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 from typing import Any, cast
 
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import OutOfMemoryError
 from rq import get_current_job, worker_registration
 from rq.suspension import is_suspended
 from rq.worker import BaseWorker, WorkerStatus
@@ -62,7 +62,7 @@ class RegisteredWorker(BaseWorker):
         """Appear in `rq info`, and listen for commands."""
         self.subscribe()
         # A server without room does not show it; the first beat that it has room for makes up for that.
-        with suppress(errors.BackendFull), self._naming_refusals():
+        with suppress(errors.BackendFull), connections.naming_refusals(self._url):
             self.register_birth()
             self.set_state(WorkerStatus.IDLE)
             self.heartbeat(self._time_to_live)
@@ -72,7 +72,7 @@ class RegisteredWorker(BaseWorker):
 
         Raises BackendFull if the server has no room for that; it goes on to show us as we were.
         """
-        with self._naming_refusals():
+        with connections.naming_refusals(self._url):
             try:
                 self._beat(busy, tally)
             except OutOfMemoryError:
@@ -101,12 +101,12 @@ class RegisteredWorker(BaseWorker):
         """RQ's own upkeep of registries, every ten minutes, for the jobs that stock workers left there."""
         if time.monotonic() >= self._maintain_at:
             self._maintain_at = time.monotonic() + _SECONDS_BETWEEN_MAINTENANCE
-            with self._naming_refusals():
+            with connections.naming_refusals(self._url):
                 self.clean_registries()
 
     def unregister(self) -> None:
         """Disappear from `rq info`."""
-        with self._naming_refusals():
+        with connections.naming_refusals(self._url):
             self._say_dead()
         # RQ's own `unsubscribe` tells the thread to stop only after the message that would have woken it: a second is
         # lost.
@@ -126,14 +126,6 @@ class RegisteredWorker(BaseWorker):
                 worker_registration.unregister(self, pipeline)
                 pipeline.delete(self.key)
                 pipeline.execute()
-
-    @contextmanager
-    def _naming_refusals(self) -> Generator[None]:
-        try:
-            yield
-        except ResponseError as refused:
-            full = connections.name_refusal(refused, self._url)
-            raise full or refused from refused
 
 
 def current_job() -> tuple[str, Any]:
