@@ -4,11 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-import jsonschema
-import jsonschema.exceptions
 import pydantic_core
 
-from millstream import coercions, open_schemas
+from millstream import open_schemas
 from millstream.parameters import Parameters
 from millstream_shared import errors
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from millstream.flows import Flow
 
 Schema = dict[str, Any]
-
-_best_match = cast("Any", jsonschema.exceptions).best_match
 
 
 def of_flow(flow: "Flow[..., Any]") -> Schema:
@@ -71,9 +67,13 @@ def checked(schema: Schema, parameters: Mapping[str, Any], *, flow_name: str, pa
     """
     unfit: list[str] = []
     plain = dict(_as_plain(parameters, unfit))
-    values = cast("dict[str, Any]", coercions.coerced(schema, plain, schema))
     misnamed = list(_misnamed(schema, parameters, partial))
-    unfit += _ill_typed(schema, values)
+    values: dict[str, Any] = {}
+    if plain:
+        from millstream import coercions, misfits  # only here: jsonschema takes as long to import as a Redis client
+
+        values = cast("dict[str, Any]", coercions.coerced(schema, plain, schema))
+        unfit += misfits.named(schema, values)
     if misnamed or unfit:
         kind = errors.ParameterBindError if misnamed else errors.ParameterTypeError
         told = "\n".join(f"  {problem}" for problem in [*misnamed, *unfit])
@@ -97,35 +97,3 @@ def _misnamed(schema: Schema, parameters: Mapping[str, Any], partial: bool) -> I
     if not partial:
         missing = (name for name in schema.get("required", ()) if name not in parameters)
         yield from (f"{name}: it has no default, and is missing" for name in missing)
-
-
-def _ill_typed(schema: Schema, values: dict[str, Any]) -> Iterator[str]:
-    known = schema.get("properties", {})
-    # What is missing or unknown is told of already, in words of our own.
-    given = {name: value for name, value in values.items() if name in known or schema.get("additionalProperties")}
-    validator = coercions.validator({**schema, "required": []}, schema)
-    found = map(_innermost, validator.iter_errors(given))
-    for problem in sorted(found, key=lambda problem: list(map(str, problem.absolute_path))):
-        place = ".".join(str(part) for part in problem.absolute_path)
-        yield f"{place}: {_reason(problem)}"
-
-
-def _innermost(problem: jsonschema.ValidationError) -> jsonschema.ValidationError:
-    """Of a value that may be one of several: what is wrong within it, if it is of the right kind as a whole."""
-    inner = cast("jsonschema.ValidationError | None", _best_match([problem]))
-    return inner if inner and len(inner.absolute_path) > len(problem.absolute_path) else problem
-
-
-def _reason(problem: jsonschema.ValidationError) -> str:
-    if problem.validator == "type":
-        return f"{_shown(problem.instance)} is not of type {problem.validator_value!r}"
-    if problem.validator in ("anyOf", "oneOf"):
-        rules = cast("list[dict[str, Any]]", problem.validator_value)
-        kinds = [repr(rule.get("format") or rule.get("type") or "something else") for rule in rules]
-        return f"{_shown(problem.instance)} is not of type {' or '.join(kinds)}"
-    return problem.message
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

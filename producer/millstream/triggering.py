@@ -14,6 +14,7 @@ from millstream import (
     printing,
     recorded_runs,
     runs,
+    schemas,
     sessions,
     waiting,
 )
@@ -90,8 +91,6 @@ def prepared(record: DeploymentRecord, wanted: Wanted) -> QueuedFlowRun:
 
 
 def _parameters(record: DeploymentRecord, wanted: Wanted) -> dict[str, Any]:
-    from millstream import schemas  # slow to import, and not for workers, which only fire schedules now and then
-
     merged = {**record.parameters, **futures.resolve_futures_to_results(dict(wanted.parameters))}
     if not record.enforce_parameter_schema:
         return cast("dict[str, Any]", schemas.as_json(merged))

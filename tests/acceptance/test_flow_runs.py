@@ -117,7 +117,7 @@ def test_a_flow_run_waits_while_there_can_be_no_process_for_it(running: Processe
     worker = start_worker(running, PYTHONPATH=str(folder))
     assert quick.submit(1).result(timeout=20) == 1
     sabotage = folder / "sitecustomize.py"
-    sabotage.write_text("import os, sys\nif any('forkserver' in word for word in sys.orig_argv): os._exit(3)\n")
+    sabotage.write_text("import os, sys\nif any('nursery.serve' in word for word in sys.orig_argv): os._exit(3)\n")
     [nursery] = running.named("ms-nursery")
     os.kill(nursery, signal.SIGKILL)
     eventually(lambda: nursery not in running.alive())

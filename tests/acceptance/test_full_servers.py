@@ -12,7 +12,6 @@ from millstream_shared.claims import QueuedRun
 from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
 from millstream_worker.bells import Bell
-from millstream_worker.crews import Crew
 from millstream_worker.registration import Registration
 from tests.harness import eventually
 from tests.harness.ledgers import PROGRAM, Ledger
@@ -191,7 +190,7 @@ def test_a_heartbeat_that_a_full_disk_refuses_is_missed(redis_server: RealServer
     """Between two calls that are made again until there is room, that which tells RQ's tools may fail."""
     store = Store(redis_server.url, get_settings())
     registration = Registration(store, None, None)
-    registration.begin("worker-1", ["default"], Crew(processes=1, threads=1))
+    registration.begin("worker-1", ["default"], processes=1, threads=1)
     client = redis_server.client()
     client.hdel("rq:worker:worker-1", "state")
     fill_disk(redis_server)

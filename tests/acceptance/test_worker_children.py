@@ -19,6 +19,21 @@ def start_worker(running: Processes, *arguments: str, **environment: str) -> Pro
     return worker
 
 
+# As the system does it that has no room for another process, while a file is there.
+FORKS = """
+import errno, os
+fork = os.fork
+
+def may_fork():
+    if not os.path.exists(os.environ["LEDGER"] + ".no-forks"):
+        return fork()
+    with open(os.environ["LEDGER"] + ".refused", "a") as refused:
+        refused.write("x")
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+os.fork = may_fork
+"""
+
 MANY = (
     ledgers.PROGRAM
     + """
@@ -211,23 +226,89 @@ def test_a_signal_to_all_processes_of_a_worker_lets_tasks_end(running: Processes
 def test_a_worker_whose_children_cannot_start_any_more_tries_again(
     running: Processes, folder: Path, ledger: Ledger
 ) -> None:
-    """One that has worked does not end, nor start process after process in haste; once the reason is gone it works."""
+    """One that has worked does not end, nor try in haste; once the system has room for processes again it works."""
+    (folder / "sitecustomize.py").write_text(FORKS)
     worker = start_worker(running, PYTHONPATH=str(folder))
     script = running.python(MANY)
-    eventually(lambda: ledger.lines("slow"))
-    [nursery] = running.named("ms-nursery")
-    (folder / "sitecustomize.py").write_text(
-        "import os, sys\n"
-        "if any('forkserver' in word for word in sys.orig_argv):\n"
-        "    open(os.environ['LEDGER'] + '.starts', 'a').write('x')\n"
-        "    os._exit(3)\n"
-    )
-    os.kill(nursery, signal.SIGKILL)
-    begun = time.monotonic()
-    starts = folder / "ledger.starts"
-    eventually(lambda: starts.exists() and len(starts.read_text()) >= 3)
-    assert time.monotonic() - begun > 0.2, "there was no pause between the starts"
-    (folder / "sitecustomize.py").unlink()
+    [begun] = eventually(lambda: ledger.lines("slow"))
+    nursery = running.named("ms-nursery")
+    ledger.path.with_suffix(".no-forks").touch()
+    os.kill(begun["pid"], signal.SIGKILL)
+    killed = time.monotonic()
+    refused = ledger.path.with_suffix(".refused")
+    eventually(lambda: refused.exists() and len(refused.read_text()) >= 3)
+    assert time.monotonic() - killed > 0.2, "there was no pause between the tries"
+    ledger.path.with_suffix(".no-forks").unlink()
     assert "got slow" in script.succeed()
-    assert worker.output.count("a child process is missing") <= len(starts.read_text())
+    assert "Resource temporarily unavailable" in worker.output
+    assert worker.output.count("a child process is missing") == len(refused.read_text())
+    assert running.named("ms-nursery") == nursery
     assert worker.runs
+
+
+TERMINATING = """
+import signal, subprocess, sys
+from millstream import flow, task
+
+def ends_by(number):
+    sleeper = subprocess.Popen([sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"],
+                               stdout=subprocess.PIPE)
+    sleeper.stdout.readline()
+    sleeper.send_signal(number)
+    return sleeper.wait(20)
+
+@task
+def starts(number):
+    return ends_by(number)
+
+@flow
+def starts_too(number):
+    return ends_by(number)
+
+@flow
+def all_of_them():
+    signals = [signal.SIGTERM, signal.SIGINT]
+    return starts.map(signals).result(), starts_too.map(signals).result()
+
+if __name__ == "__main__":
+    print("ended by", all_of_them())
+"""
+
+
+def test_programs_that_runs_start_can_be_terminated(running: Processes) -> None:
+    """What a worker's processes make of signals is not passed on to them."""
+    start_worker(running)
+    assert "ended by ([-15, -2], [-15, -2])" in running.python(TERMINATING).succeed()
+
+
+LEAVES_A_FORK = (
+    ledgers.PROGRAM
+    + """
+@task
+def dies(i):
+    note("start")
+    if len(open(os.environ["LEDGER"]).readlines()) > 1:
+        return "alive"
+    if os.fork() == 0:
+        while not os.path.exists(os.environ["LEDGER"] + ".end"):
+            time.sleep(0.01)
+        os._exit(0)
+    os.kill(os.getpid(), 9)
+
+@flow
+def one():
+    return dies.submit(1).result()
+
+if __name__ == "__main__":
+    print("is", one())
+"""
+)
+
+
+def test_the_death_of_a_child_is_noticed_though_a_copy_of_it_lives(running: Processes, ledger: Ledger) -> None:
+    """A task may have forked: what it left behind does not speak for it, and the task is executed again."""
+    start_worker(running)
+    try:
+        assert "is alive" in running.python(LEAVES_A_FORK).succeed()
+    finally:
+        Path(f"{ledger.path}.end").touch()

@@ -1,16 +1,21 @@
 """The crew of a worker: which child gets which run, and what becomes of the runs of one that dies."""
 
 import contextlib
+import pickle
+import socket
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from millstream_shared import packing
 from millstream_shared.claims import Claim
-from millstream_worker import channels, children, crews, nursery
+from millstream_worker import channels, children, crews
 from millstream_worker.channels import ChildEnd
 from millstream_worker.crews import CannotStart, Crew, News
+from millstream_worker.nursery import Forked, Nursery
 from millstream_worker.successions import Wear
 from tests.harness import eventually
 
@@ -18,14 +23,13 @@ from tests.harness import eventually
 class Spoken:
     """What a real child would be: speaks and listens at the other end of its channel, as the test tells it."""
 
-    started: "list[Spoken]"
+    pid = 0
 
-    def __init__(self, args: tuple, **_: object) -> None:
-        *_, theirs, _, self.worker = args
-        self._socket = theirs.dup()
-        self._end = ChildEnd(self._socket)
-        self.exitcode: int | None = None
-        self.started.append(self)
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+        self._end = ChildEnd(end)
+        self._stream = packing.Stream()
+        self.exit_code: int | None = None
 
     def say(self, kind: str, content: object = None) -> None:
         self._end.send(kind, content)
@@ -33,44 +37,62 @@ class Spoken:
     def heard(self) -> list:
         """All messages that lie in the channel."""
         found: list = []
-        self._socket.setblocking(False)
         with contextlib.suppress(BlockingIOError):
-            found.extend(self._end.messages())
-        self._socket.setblocking(True)
+            while data := self._socket.recv(1 << 16, socket.MSG_DONTWAIT):
+                found.extend(self._stream.feed(data))
         return found
 
     def runs(self) -> list[str]:
         """The runs that it was given since the last time."""
         return [run_id for kind, content in self.heard() if kind == channels.RUN for run_id, *_ in content]
 
+    @property
+    def worker(self) -> str:
+        """For whom it is to work."""
+        _, (_, worker) = pickle.loads(dict(self.heard())[channels.CALL])
+        return worker
+
     def die(self, status: int = -9) -> None:
-        self.exitcode = status
+        self.exit_code = status
         self._socket.close()
 
     def kill(self) -> None:
         self.die()
 
-    def start(self) -> None:
-        """It is there already."""
+    def wait(self, timeout: float) -> int | None:
+        assert timeout >= 0
+        return self.exit_code
 
-    def join(self, timeout: float | None = None) -> None:
-        assert timeout is None or timeout > 0
+
+class Playing(Nursery):
+    """Has for each child that is asked for one in this process."""
+
+    def __init__(self) -> None:
+        self.started: list[Spoken] = []
+
+    def fork(self, end: socket.socket) -> Forked:
+        self.started.append(Spoken(end.dup()))
+        return cast("Forked", self.started[-1])
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Spoken]]:
-    """The children that were started, in order; they are in this process."""
-    Spoken.started = []
-    monkeypatch.setattr(nursery, "_context", SimpleNamespace(Process=Spoken))
-    yield Spoken.started
-    for child in Spoken.started:
+def nursery() -> Iterator[Playing]:
+    playing = Playing()
+    yield playing
+    for child in playing.started:
         child.die()
 
 
 @pytest.fixture
-def crew(started: list[Spoken]) -> Iterator[Crew]:
+def started(nursery: Playing) -> list[Spoken]:
+    """The children that were started, in order."""
+    return nursery.started
+
+
+@pytest.fixture
+def crew(nursery: Playing, started: list[Spoken]) -> Iterator[Crew]:
     """Two children with two threads each, ready for work."""
-    crew = Crew(2, 2)
+    crew = Crew(nursery, 2, 2)
     crew.start("worker-1")
     started[0].say(channels.READY)
     news(crew)
@@ -99,9 +121,9 @@ def done(*names: str) -> list:
     return [[name, 1, b"record"] for name in names]
 
 
-def test_the_second_child_is_started_when_the_first_is_ready(started: list[Spoken]) -> None:
+def test_the_second_child_is_started_when_the_first_is_ready(nursery: Playing, started: list[Spoken]) -> None:
     """So that the first does not share the processor with it while it gets ready."""
-    crew = Crew(2, 2)
+    crew = Crew(nursery, 2, 2)
     crew.start("worker-1")
     assert (len(started), crew.is_ready, crew.free_slots(0)) == (1, False, (0, 0))
     started[0].say(channels.READY)
@@ -204,9 +226,9 @@ def test_a_dead_child_leaves_its_runs_and_is_replaced(crew: Crew, started: list[
     assert len(started) == 3
 
 
-def test_children_that_never_get_ready_are_an_error(started: list[Spoken]) -> None:
+def test_children_that_never_get_ready_are_an_error(nursery: Playing, started: list[Spoken]) -> None:
     """After some, with what became of the last."""
-    crew = Crew(2, 2)
+    crew = Crew(nursery, 2, 2)
     crew.start("worker-1")
 
     def die_one_after_the_other() -> None:
@@ -237,9 +259,9 @@ def test_a_suspect_has_a_child_for_itself(crew: Crew, started: list[Spoken]) -> 
 
 
 @pytest.fixture
-def wearing(started: list[Spoken]) -> Iterator[Crew]:
+def wearing(nursery: Playing, started: list[Spoken]) -> Iterator[Crew]:
     """One child with two threads, ready, that is worn after four runs."""
-    crew = Crew(1, 2, Wear(most_runs=4))
+    crew = Crew(nursery, 1, 2, Wear(most_runs=4))
     crew.start("worker-1")
     started[0].say(channels.READY)
     news(crew)

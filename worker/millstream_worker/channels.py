@@ -8,6 +8,8 @@ from typing import Any
 
 from millstream_shared import packing
 
+CALL = "call"
+"""To a new process, its first message: what it is to do, see `forking.py`."""
 RUN = "run"
 """To the child: execute these, `[[run id, attempt, is async, crashes, tries so far, payload], ...]`."""
 GIVE_BACK = "give back"
@@ -97,6 +99,7 @@ class ChildEnd:
         end.setblocking(True)
         self._socket = end
         self._sending = threading.Lock()
+        self._messages = self._receive()
 
     def send(self, kind: str, content: Any) -> None:
         message = packing.pack([kind, content])
@@ -105,7 +108,10 @@ class ChildEnd:
             self._socket.sendall(message)
 
     def messages(self) -> Iterator[tuple[str, Any]]:
-        """What the worker sends, until it is gone."""
+        """What the worker sends, until it is gone; who asks again gets what comes after."""
+        return self._messages
+
+    def _receive(self) -> Iterator[tuple[str, Any]]:
         incoming = packing.Stream()
         with contextlib.suppress(ConnectionResetError):
             while data := self._socket.recv(_CHUNK):

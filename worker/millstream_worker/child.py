@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import signal
-import socket
 import sys
 from dataclasses import astuple
 from functools import partial
@@ -24,18 +23,17 @@ from millstream_worker.slots import Slots
 _FEW = 50
 
 
-def main(end: socket.socket, threads: int, worker: str) -> None:
-    """Execute runs for `worker`, at most so many sync ones at once, until the worker closes its end of the socket."""
+def main(end: channels.ChildEnd, threads: int, worker: str) -> None:
+    """Execute runs for `worker`, at most so many sync ones at once, until the worker closes its end."""
     processes.die_with_parent(os.getppid())
     processes.set_name("ms-tasks")
     # A signal from the terminal is for the worker, which lets its children finish.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    processes.ignore(signal.SIGINT, signal.SIGTERM)
     # A thread that becomes ready should not wait 5 ms, Python's default, for one that computes.
     sys.setswitchinterval(0.001)
     # What a task prints is to be seen while it runs, also where the output is no terminal.
     cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
-    Child(channels.ChildEnd(end), threads, worker).serve()
+    Child(end, threads, worker).serve()
 
 
 class Child:

@@ -1,13 +1,13 @@
 """A child process as its worker sees it: what it was given, and what it says."""
 
-import socket
 import time
 from dataclasses import dataclass
 from typing import Any
 
 from millstream_shared.claims import Claim
 from millstream_worker import channels
-from millstream_worker.nursery import ForkedProcess
+from millstream_worker.forked_processes import ForkedProcess
+from millstream_worker.nursery import Nursery
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,8 @@ class ChildProcess(ForkedProcess):
     which waits to take another's place, nor leaving. `memory` is what it took when it was last measured, in bytes.
     """
 
-    def __init__(self, threads: int, worker: str) -> None:
-        super().__init__(_main, threads, worker)
+    def __init__(self, nursery: Nursery, threads: int, worker: str) -> None:
+        super().__init__(nursery, _main, threads, worker)
         self.threads = threads
         self.claims: dict[str, Claim] = {}
         self.limits: dict[str, Limit] = {}
@@ -112,7 +112,7 @@ class ChildProcess(ForkedProcess):
         return self.channel.receive()
 
 
-def _main(end: socket.socket, threads: int, worker: str) -> None:
+def _main(end: channels.ChildEnd, threads: int, worker: str) -> None:
     from millstream_worker import child  # not for the worker itself: it executes nothing
 
     child.main(end, threads, worker)

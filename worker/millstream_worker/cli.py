@@ -95,9 +95,6 @@ def start(
 
     The first signal lets running tasks end and hands back the rest; a second one hands back everything at once.
     """
-    # Only now: asking for help should not take the time that these take to import.
-    from millstream_worker import nursery
-
     if os.getcwd() not in sys.path:
         # Tasks are found where the worker is started, as with `rq worker`, also by programs that they start.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.getcwd(), os.environ.get("PYTHONPATH")]))
@@ -105,14 +102,14 @@ def start(
     if log_format:
         # The child processes are to do the same.
         os.environ["MILLSTREAM_LOGGING_FORMAT"] = log_format
-    # It imports what runs need while this process imports what only a worker needs.
-    nursery.open_nursery()
+    # Only now: asking for help should not take the time that these take to import.
     from millstream import sessions
     from millstream_shared import errors, ids
     from millstream_shared.settings import get_settings
     from millstream_shared.worker_names import Names
     from millstream_worker import pulses, worker_logging
     from millstream_worker.crews import Crew
+    from millstream_worker.nursery import CannotFork, Nursery
     from millstream_worker.processes import usable_cpus
     from millstream_worker.successions import Wear
     from millstream_worker.worker import Options, Worker
@@ -126,7 +123,8 @@ def start(
         if name is not None:
             ids.check_worker_name(name)
         worker_logging.set_up(quiet=kind != "worker")
-        crew = Crew(processes or settings.worker_processes or usable_cpus(), threads, wear)
+        nursery = Nursery()
+        crew = Crew(nursery, processes or settings.worker_processes or usable_cpus(), threads, wear)
         if reload:
             from millstream_worker import reloads
 
@@ -136,7 +134,7 @@ def start(
         owner = ids.new_owner_id(name or kind)
         if name is not None:
             Names(store).take(name, owner)
-    except errors.MillstreamError as problem:
+    except (errors.MillstreamError, CannotFork) as problem:
         raise click.ClickException(str(problem)) from problem
     options = Options(
         queues or (settings.default_queue,), burst, grace, lifeline, most, flows, is_daemon=kind == "worker", name=name

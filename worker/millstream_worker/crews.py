@@ -12,7 +12,7 @@ from millstream_shared.claims import Claim, Postponed
 from millstream_shared.logs import Batch
 from millstream_worker import channels, worker_logging
 from millstream_worker.children import ChildProcess, Limit
-from millstream_worker.nursery import CannotFork
+from millstream_worker.nursery import CannotFork, Nursery
 from millstream_worker.outcomes import Outcome
 from millstream_worker.successions import Succession, Wear
 
@@ -57,7 +57,8 @@ class Crew:
     grows to half a minute. One that is worn, as `wear` says, is replaced too, and ends what it has begun.
     """
 
-    def __init__(self, processes: int, threads: int, wear: Wear = _NO_WEAR) -> None:
+    def __init__(self, nursery: Nursery, processes: int, threads: int, wear: Wear = _NO_WEAR) -> None:
+        self.nursery = nursery
         self.processes = processes
         self.threads = threads
         self.grace_seconds = 5.0
@@ -335,7 +336,7 @@ class Crew:
     def _start_child(self) -> ChildProcess | None:
         """None if that is impossible now: it is tried again later. Raises CannotStart if there never was a child."""
         try:
-            child = ChildProcess(self.threads, self._worker)
+            child = ChildProcess(self.nursery, self.threads, self._worker)
         except CannotFork as failure:
             if not self._has_worked:
                 raise CannotStart(str(failure)) from failure

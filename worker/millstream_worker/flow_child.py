@@ -4,7 +4,6 @@ import io
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Generator
@@ -19,10 +18,9 @@ from millstream_worker import channels, flow_execution, processes
 _STATUS_OF_AN_ORPHAN = 3
 
 
-def main(end: socket.socket, claim: Claim, owner: str) -> None:
-    """Execute the run that `owner` has claimed, and record how it ended; `end` leads to the worker."""
+def main(channel: channels.ChildEnd, claim: Claim, owner: str) -> None:
+    """Execute the run that `owner` has claimed, and record how it ended; `channel` leads to the worker."""
     _get_ready()
-    channel = channels.ChildEnd(end)
     threading.Thread(target=_leave_with, args=(channel,), name="millstream-channel", daemon=True).start()
     lending = _Lending(channel)
     waiting.set_blocking_hook(lending.lent)
@@ -39,7 +37,7 @@ def main(end: socket.socket, claim: Claim, owner: str) -> None:
     channel.send(channels.DONE, claim.run_id)
 
 
-def call_hooks(owner: str, claim: Claim, record: bytes) -> None:
+def call_hooks(_: channels.ChildEnd, owner: str, claim: Claim, record: bytes) -> None:
     """Call the hooks for the end of a run, which this record tells of, in place of its process that was killed."""
     _get_ready()
     try:
@@ -54,7 +52,7 @@ def _get_ready() -> None:
     processes.die_with_parent(os.getppid())
     processes.set_name("ms-flow")
     # Ctrl-C is for the worker, which decides what becomes of its runs.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    processes.ignore(signal.SIGINT)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cast("io.TextIOWrapper", sys.stdout).reconfigure(line_buffering=True)
 

@@ -2,7 +2,6 @@
 
 import math
 import selectors
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,8 @@ from typing import Final
 
 from millstream_shared.claims import Claim
 from millstream_worker import channels, worker_logging
-from millstream_worker.nursery import CannotFork, ForkedProcess, call_in_process
+from millstream_worker.forked_processes import ForkedProcess
+from millstream_worker.nursery import CannotFork, Nursery
 
 _SECONDS_AFTER_A_FAILURE: Final = 1.0
 
@@ -27,8 +27,8 @@ class FlowNews:
 class FlowProcess(ForkedProcess):
     """Executes one flow run. `is_waiting` says that the flow only waits for others. Raises CannotFork."""
 
-    def __init__(self, claim: Claim, owner: str) -> None:
-        super().__init__(_main, claim, owner)
+    def __init__(self, nursery: Nursery, claim: Claim, owner: str) -> None:
+        super().__init__(nursery, _main, claim, owner)
         self.claim = claim
         self.is_waiting = self.has_ended = False
         self.deadline = math.inf
@@ -50,22 +50,23 @@ class FlowProcess(ForkedProcess):
         self.channel.send(channels.STOP, [self.claim.run_id])
 
 
-def _main(end: socket.socket, claim: Claim, owner: str) -> None:
+def _main(end: channels.ChildEnd, claim: Claim, owner: str) -> None:
     from millstream_worker import flow_child  # not for the worker itself: it executes nothing
 
     flow_child.main(end, claim, owner)
 
 
-def _call_hooks(owner: str, claim: Claim, record: bytes) -> None:
+def _call_hooks(end: channels.ChildEnd, owner: str, claim: Claim, record: bytes) -> None:
     from millstream_worker import flow_child  # as above
 
-    flow_child.call_hooks(owner, claim, record)
+    flow_child.call_hooks(end, owner, claim, record)
 
 
 class FlowProcesses:
     """At most `most` flows that do not only wait, each in a process; `selector` listens to what these say."""
 
-    def __init__(self, most: int, selector: selectors.BaseSelector) -> None:
+    def __init__(self, nursery: Nursery, most: int, selector: selectors.BaseSelector) -> None:
+        self._nursery = nursery
         self.most = most
         self.grace_seconds = 5.0
         """How long a run may take to stop."""
@@ -90,7 +91,7 @@ class FlowProcesses:
         """Execute these, under the lease of `owner`; gives the ids of those for which there can be no process now."""
         for at, claim in enumerate(claims):
             try:
-                process = FlowProcess(claim, owner)
+                process = FlowProcess(self._nursery, claim, owner)
             except CannotFork as failure:
                 worker_logging.error("flow runs go back to the queue", reason=str(failure))
                 self._may_begin_at = time.monotonic() + _SECONDS_AFTER_A_FAILURE
@@ -115,9 +116,9 @@ class FlowProcesses:
 
     def call_hooks(self, claim: Claim, owner: str, record: bytes) -> None:
         """Have a process call the hooks of a flow whose run has ended, as its record says, with its own process."""
-        # One that does not end does not keep the worker from it.
+        # Nobody waits for it: it ends with the worker at the latest.
         try:
-            call_in_process(_call_hooks, owner, claim, record)
+            ForkedProcess(self._nursery, _call_hooks, owner, claim, record).channel.close()
         except CannotFork as failure:
             worker_logging.error("the hooks of a flow are not called", run=claim.run_id, reason=str(failure))
 

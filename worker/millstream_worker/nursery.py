@@ -1,99 +1,167 @@
 """Where the processes come from that execute users' code: forked from one that has imported what they need.
 
-That one is `multiprocessing`'s fork server. A process that is forked from it begins within milliseconds instead of half
-a second, and shares its memory.
+That one, the nursery, does nothing but fork: it has no thread, and holds no lock that would be of harm in a copy. A new
+process begins within milliseconds instead of half a second, and shares its memory. The nursery itself is forked from
+the worker before that has threads or connections, so that both share what they have imported.
 """
 
-import atexit
-import multiprocessing
+import importlib
+import os
+import signal
 import socket
+import sys
+import time
+import traceback
+import weakref
 from collections.abc import Callable
-from multiprocessing import forkserver
+from contextlib import suppress
 from typing import Any, Final
 
-from millstream_shared import exit_codes
-from millstream_worker import channels
+from millstream_shared import packing
+from millstream_worker import forking, processes
 
-_STATUS_UNKNOWN: Final = 255
-"""What `multiprocessing` gives if its fork server is gone, and cannot tell how a process ended."""
-
-_context: Final = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["millstream_worker.preloaded"])
+_PRELOADED: Final = "millstream_worker.preloaded"
+_PROGRAM: Final = "import sys\nfrom millstream_worker import nursery\nnursery.serve(int(sys.argv[1]))"
 
 
 class CannotFork(Exception):
     """No process could be forked."""
 
 
-def open_nursery() -> None:
-    """Have the nursery import what it needs, while the caller does other things; the first fork waits for the end."""
-    forkserver.ensure_running()
+class Forked:
+    """A process that comes from a nursery.
+
+    `exit_code` is None while it runs, and then as `multiprocessing` has it: minus the number of the signal that ended
+    it. It is `UNKNOWN` if the nursery died, and the process with it.
+    """
+
+    UNKNOWN: Final = 255
+
+    def __init__(self, pid: int, nursery: "Nursery") -> None:
+        self.pid = pid
+        self.exit_code: int | None = None
+        self._nursery = nursery
+
+    def wait(self, timeout: float) -> int | None:
+        """Its exit code; None if it still runs after so many seconds."""
+        self._nursery.listen(lambda: self.exit_code is not None, timeout)
+        return self.exit_code
+
+    def kill(self) -> None:
+        """End it now; returns when it is gone."""
+        while self.wait(0) is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self.wait(1)
 
 
-def call_in_process(function: Callable[..., None], *arguments: Any) -> None:
-    """Have a process call this. Nobody waits for it; it ends with the caller's at the latest. Raises CannotFork."""
-    _start(function, arguments, is_daemon=True)
+class Nursery:
+    """Forks processes, from one that it forks from this one now, which may have no other thread.
 
+    If that dies, what it has forked dies too, and the next fork starts another one, which shares no memory with us.
+    Raises CannotFork.
+    """
 
-def _start(main: Callable[..., None], arguments: tuple[Any, ...], *, is_daemon: bool = False) -> Any:
-    process = _context.Process(target=_call, args=(main, *arguments), daemon=is_daemon)
-    try:
-        process.start()
-    except (OSError, EOFError) as failure:
-        raise CannotFork(f"no process can be started: {failure!r}") from failure
-    return process
+    def __init__(self) -> None:
+        importlib.import_module(_PRELOADED)
+        processes.freeze_memory()
+        self._answer: Forked | str | None = None
+        self._forked: weakref.WeakValueDictionary[int, Forked] = weakref.WeakValueDictionary()
+        try:
+            self._begin(self._fork_it)
+        except OSError as failure:
+            raise CannotFork(f"no process can be started: {failure!r}") from failure
 
+    def fork(self, end: socket.socket) -> Forked:
+        """A process that does what the first message from the other end of this socket says: see `forking.call`.
 
-def _call(main: Callable[..., None], *arguments: Any) -> None:
-    try:
-        main(*arguments)
-    finally:
-        # What code of users wants to have done at the end of its process; `multiprocessing` leaves it out.
-        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+        Raises CannotFork.
+        """
+        self.listen(lambda: False, 0)
+        self._answer = None
+        try:
+            line = self._line or self._begin(self._start_it)
+            line.settimeout(None)
+            socket.send_fds(line, [forking.REQUEST], [end.fileno()])
+        except OSError as failure:
+            raise CannotFork(f"no process can be started: {failure!r}") from failure
+        answer = self._await_answer()
+        if isinstance(answer, Forked):
+            return answer
+        raise CannotFork(f"no process can be started: {answer}")
 
+    def _await_answer(self) -> Forked | str:
+        self.listen(lambda: self._answer is not None, None)
+        return self._answer or "the one that others are forked from has died"
 
-class ForkedProcess:
-    """A process that calls `main(end, *arguments)`, where the socket `end` leads to `channel`. Raises CannotFork."""
+    def listen(self, is_enough: Callable[[], bool], timeout: float | None) -> None:
+        """Take in what the nursery says until that is enough, it has gone, or so many seconds have passed."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self._line is not None and not is_enough():
+            self._line.settimeout(None if deadline is None else max(deadline - time.monotonic(), 0))
+            try:
+                data = self._line.recv(4096)
+            except (TimeoutError, BlockingIOError):
+                return
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                self._lose()
+            for kind, content in self._incoming.feed(data):
+                self._take_in(kind, content)
 
-    def __init__(self, main: Callable[..., None], *arguments: Any) -> None:
+    def _take_in(self, kind: str, content: Any) -> None:
+        if kind == forking.ENDED:
+            pid, code = content
+            if known := self._forked.get(pid):
+                known.exit_code = code
+        elif kind == forking.FORKED:
+            self._answer = self._forked[content] = Forked(content, self)
+        else:
+            self._answer = content
+
+    def _begin(self, make: Callable[[socket.socket, socket.socket], int]) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = _start(main, (theirs, *arguments))
-            except BaseException:
+                self._pid = make(ours, theirs)
+            except OSError:
                 ours.close()
                 raise
-        self.channel = channels.ParentEnd(ours)
+        self._line: socket.socket | None = ours
+        self._incoming = packing.Stream()
+        return ours
 
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+    def _fork_it(self, ours: socket.socket, theirs: socket.socket) -> int:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                ours.close()
+                forking.serve(theirs)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(0)
+        return pid
 
-    @property
-    def has_exited(self) -> bool:
-        """Whether it is gone."""
-        return self._process.exitcode is not None
+    def _start_it(self, _: socket.socket, theirs: socket.socket) -> int:
+        theirs.set_inheritable(True)
+        command = [sys.executable, "-c", _PROGRAM, str(theirs.fileno())]
+        return os.posix_spawn(sys.executable, command, os.environ)
 
-    def kill(self) -> None:
-        """End it now, with whatever it does; returns when it is gone."""
-        self._process.kill()
-        self._process.join()
+    def _lose(self) -> None:
+        assert self._line is not None
+        self._line.close()
+        self._line = None
+        os.waitpid(self._pid, 0)
+        for process in self._forked.values():
+            if process.exit_code is None:
+                process.exit_code = Forked.UNKNOWN
+        self._forked.clear()
 
-    def end(self, timeout: float) -> None:
-        """Let it go: it ends by itself when its channel closes. One that does not within so many seconds is killed."""
-        self.channel.close()
-        self._process.join(timeout)
-        if not self.has_exited:
-            self.kill()
 
-    def cause_of_death(self) -> str:
-        """In words: by which signal or with which status it ended."""
-        self._process.join(5)
-        code = self._process.exitcode
-        if code is None:
-            self.kill()
-            return "it closed its channel"
-        if code == _STATUS_UNKNOWN:
-            return f"{exit_codes.describe(code)}, or died with the process that it was forked from"
-        return exit_codes.describe(code)
+def serve(line: int) -> None:
+    """Be a nursery whose worker is at the other end of the socket with this number."""
+    importlib.import_module(_PRELOADED)
+    processes.freeze_memory()
+    forking.serve(socket.socket(fileno=line))

@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -21,6 +22,16 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def ignore(*signals: signal.Signals) -> None:
+    """Do nothing at these. Unlike SIG_IGN this is not passed on to programs that code of users starts, and ends so."""
+    for each in signals:
+        signal.signal(each, _do_nothing)
+
+
+def _do_nothing(number: int, frame: FrameType | None) -> None:
+    pass
 
 
 def set_name(name: str) -> None:

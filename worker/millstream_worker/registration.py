@@ -7,7 +7,6 @@ from millstream_shared import connections, errors
 from millstream_shared.store import Store
 from millstream_shared.worker_names import Names
 from millstream_worker import worker_logging
-from millstream_worker.crews import Crew
 from millstream_worker.pulses import Pulse
 from millstream_worker.rq_worker import RegisteredWorker
 
@@ -27,14 +26,14 @@ class Registration:
         self._is_unheard = False
         store.during_outage = self.show_life
 
-    def begin(self, owner: str, queues: Sequence[str], crew: Crew) -> None:
+    def begin(self, owner: str, queues: Sequence[str], *, processes: int, threads: int) -> None:
         """Be there. Raises RedisUnavailable, and WorkerNameTaken."""
         self.owner = owner
         self._store.ping()
         self._store.take_lease(owner)
         if self._label:
             self._names.take(self._label, owner)
-        self._rq = RegisteredWorker(self._store, owner, queues, processes=crew.processes, threads=crew.threads)
+        self._rq = RegisteredWorker(self._store, owner, queues, processes=processes, threads=threads)
         self._rq.register()
         if self._pulse:
             self._pulse.begin(owner)

@@ -72,7 +72,7 @@ class Worker:
         self._name = owner
         self._selector = crew.selector
         self._crew = crew
-        self._flows = FlowProcesses(options.flows, crew.selector)
+        self._flows = FlowProcesses(crew.nursery, options.flows, crew.selector)
         crew.grace_seconds = self._flows.grace_seconds = store.settings.timeout_grace_seconds
         self._registration = Registration(store, options.name, pulse)
         self._settlements = Settlements(store, self._name)
@@ -109,7 +109,8 @@ class Worker:
 
     def _begin(self) -> None:
         queues = self._options.queues
-        self._registration.begin(self._name, self._queues(with_flows=self._options.flows > 0), self._crew)
+        crew, served = self._crew, self._queues(with_flows=self._options.flows > 0)
+        self._registration.begin(self._name, served, processes=crew.processes, threads=crew.threads)
         self._stops.look()
         self._crew.start(self._name)
         self._duties_at = 0.0

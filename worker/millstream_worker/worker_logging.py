@@ -1,9 +1,9 @@
 """How a worker speaks about itself: structlog, one line an event, on stderr.
 
-structlog takes longer to import than a child process to start, so a worker that has nothing to say, as one that was
-started for a script, does not import it.
+structlog takes a while to import, so a worker that has nothing to say, as one that was started for a script, does not.
 """
 
+import importlib
 import logging
 import sys
 from functools import cache
@@ -16,11 +16,16 @@ _format = "console"
 
 
 def set_up(*, quiet: bool) -> None:
-    """Speak in the configured format, from the configured level on; a `quiet` worker from WARNING on."""
+    """Speak in the configured format, from the configured level on; a `quiet` worker from WARNING on.
+
+    One that will speak imports what it needs for that, so that processes which are forked afterwards share it.
+    """
     global _threshold, _format
     _format = get_settings().logging_format
     level = logging.getLevelNamesMapping()[get_settings().logging_level]
     _threshold = max(level, logging.WARNING) if quiet else level
+    if _threshold <= logging.INFO:
+        importlib.import_module("structlog")
 
 
 def info(event: str, **fields: Any) -> None:
