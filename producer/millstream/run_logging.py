@@ -5,7 +5,9 @@ so, and would say it at the cost of every task.
 """
 
 import logging
+import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import MutableMapping
@@ -23,6 +25,7 @@ _flow_runs: Final = logging.getLogger("millstream.flow_runs")
 _task_runs: Final = logging.getLogger("millstream.task_runs")
 _FAILED: Final = "Encountered an exception: %r"
 _ready = False
+_getting_ready = threading.Lock()
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
@@ -266,7 +269,14 @@ def _make_ready() -> None:
     global _ready
     if _ready:
         return
-    _ready = True
+    # Two threads that begin at once: neither may log before there is a handler.
+    with _getting_ready:
+        if not _ready:
+            _set_up()
+            _ready = True
+
+
+def _set_up() -> None:
     if _root.level == logging.NOTSET:
         _root.setLevel(get_settings().logging_level)
     if not _root.hasHandlers():
@@ -276,3 +286,12 @@ def _make_ready() -> None:
 
             handler.setFormatter(JsonFormatter())
         _root.addHandler(handler)
+
+
+def _renew_lock() -> None:
+    global _getting_ready
+    _getting_ready = threading.Lock()
+
+
+# A thread of the parent may have held it.
+os.register_at_fork(after_in_child=_renew_lock)

@@ -78,10 +78,6 @@ def nothing_left(running: Processes, home: homes.Home) -> bool:
     return True
 
 
-def processes_of(running: Processes, *words: str) -> list[int]:
-    return [pid for pid, command in running.alive().items() if all(word in command.split() for word in words)]
-
-
 @contextmanager
 def opened(home: homes.Home) -> Iterator[Store]:
     """The store of a home, whose server is started again for it."""
@@ -222,11 +218,11 @@ def test_two_scripts_share_one_server_and_one_worker(running: Processes, home: h
     """The second goes on when the first leaves, and takes with it the worker that they shared."""
     first = running.python(GUEST, "1", "0")
     first.says("all right")
-    [worker] = processes_of(running, "-m", "millstream_worker")
+    [worker] = running.programs("-m", "millstream_worker")
     server = home.server_pid()
     second = running.python(MANY, "200", "0.2")
     eventually(lambda: len(steps("begun")) > 40)
-    assert processes_of(running, "-m", "millstream_worker") == [worker]
+    assert running.programs("-m", "millstream_worker") == [worker]
     (folder / "leave").touch()
     first.succeed()
     assert "all right" in second.succeed()
@@ -333,7 +329,7 @@ def test_flows_run_in_several_threads_at_once(running: Processes, home: homes.Ho
 # -- whatever is killed
 
 VICTIMS: dict[str, Callable[[Processes, homes.Home], int | None]] = {
-    "worker": lambda running, _: processes_of(running, "-m", "millstream_worker")[0],
+    "worker": lambda running, _: running.programs("-m", "millstream_worker")[0],
     "child": lambda running, _: running.named("ms-tasks")[0],
     "nursery": lambda running, _: running.named("ms-nursery")[0],
     "server": lambda _, home: home.server_pid(),

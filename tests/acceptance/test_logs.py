@@ -290,3 +290,29 @@ main()
     lines = messages(flow_run_id, "stubborn")
     assert lines[0] == "busy"
     assert lines[-1].startswith("Finished in state TimedOut")
+
+
+AT_ONCE = """
+import sys, threading
+from millstream import task
+
+sys.setswitchinterval(1e-6)
+barrier = threading.Barrier(16)
+
+@task
+def step(i):
+    return i
+
+def call(i):
+    barrier.wait()
+    step(i)
+
+for thread in [threading.Thread(target=call, args=(i,)) for i in range(16)]:
+    thread.start()
+"""
+
+
+def test_threads_that_begin_to_log_at_once_lose_no_line(running: Processes) -> None:
+    """The first lines of a process are written too, whichever thread has them."""
+    for script in [running.python(AT_ONCE) for _ in range(6)]:
+        assert script.succeed().count("Finished in state Completed()") == 16

@@ -113,6 +113,11 @@ class Processes:
         """Those of them that have taken this name: see `millstream_worker.processes`."""
         return [pid for pid in _all_pids() if _name(pid) == name and self._is_ours(pid)]
 
+    def programs(self, *words: str) -> list[int]:
+        """Those with all these words in their command line; not what a worker has forked, which has the same."""
+        alive = self.alive().items()
+        return [pid for pid, line in alive if set(words) <= set(line.split()) and not _name(pid).startswith("ms-")]
+
     def end(self, timeout: float = 10.0) -> None:
         """Kill what we started, then fail if anything that those had started outlives them by `timeout` seconds.
 
