@@ -151,7 +151,8 @@ def lua(name: str) -> str:
 def test_scripts_build_the_names_that_keys_has() -> None:
     """Each name in a script, up to where a variable part begins, is one that `keys` gives."""
     folder = resources.files("millstream_shared") / "lua"
-    text = "\n".join(file.read_text() for file in folder.iterdir() if file.name.endswith(".lua"))
+    files = [*folder.iterdir(), *(folder / "parts").iterdir()]
+    text = "\n".join(file.read_text() for file in files if file.name.endswith(".lua"))
     run_id = ids.new_task_run_id(FLOW)
     known = {keys.LEASES, keys.COUNTERS, keys.LIMITS, keys.SLOT_LEASES, keys.LINES_TO_CALL, "rq:queues", keys.PAUSED}
     known.add(keys.CANCELLED)
@@ -189,7 +190,7 @@ def test_scripts_build_the_names_that_keys_has() -> None:
 
 def test_scripts_find_the_tree_as_ids_does() -> None:
     """By as many digits of the run's id."""
-    [digits] = re.findall(r"string\.sub\(id, 1, (\d+)\)", lua("common"))
+    [digits] = re.findall(r"string\.sub\(id, 1, (\d+)\)", lua("parts/common"))
     run_id = ids.new_task_run_id(FLOW)
     assert run_id[: int(digits)] == ids.tree_of(run_id) == ids.tree_of(FLOW)
     assert keys.runs(run_id) == keys.runs(FLOW)

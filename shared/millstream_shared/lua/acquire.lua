@@ -5,7 +5,7 @@
 -- no limit; the names of limits whose slots come back with time, of which none was taken; 1 if
 --        something is held now
 -- also when memory is full
--- uses slots.lua
+-- uses: slots
 local owner, id = ARGV[1], ARGV[2]
 local wanted = { occupy = tonumber(ARGV[3]), lease = tonumber(ARGV[4]), label = ARGV[5], names = { unpack(ARGV, 8) } }
 local strict, may_wait = ARGV[6] == '1', ARGV[7] == '1'

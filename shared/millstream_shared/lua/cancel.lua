@@ -2,6 +2,7 @@
 -- ARGV: retention in seconds, then for each flow run: id, its record as it is now, its next record
 -- Gives the ids of those whose record is another one now.
 -- also when memory is full
+-- uses: flow_runs
 local keep = ARGV[1]
 local now = now_ms()
 local told, other = {}, {}

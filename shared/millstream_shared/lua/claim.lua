@@ -1,8 +1,8 @@
 -- Takes runs from the queues under the lease of the worker that asks.
 -- ARGV: owner, then what `begin_claim` asks for   Gives what `search` and `end_claim` give.
 -- also when memory is full
--- may use slots.lua
--- uses claiming.lua
+-- uses: claiming
+-- may use: slots
 local owner = ARGV[1]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)

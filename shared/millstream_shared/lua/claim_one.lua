@@ -1,7 +1,7 @@
 -- Takes one run that is in no queue any more, under a lease of the caller.
 -- ARGV: owner, run id, time as RQ writes it   Gives attempt, mode, tries, payload; or nothing, if somebody else has it.
 -- also when memory is full
--- uses slots.lua
+-- uses: postponed, slots
 local owner, id, now = ARGV[1], ARGV[2], ARGV[3]
 local job = 'rq:job:' .. id
 local run = redis.call('HMGET', job, 'payload', 'mode', 'tries', 'origin')

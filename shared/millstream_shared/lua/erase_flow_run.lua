@@ -1,6 +1,7 @@
 -- Takes a flow run that has ended from all lists, with the records of its tree.
 -- ARGV: id, its record as it was read, name of its flow, id of its deployment or '', the flow run around it or ''
 -- Gives 1, or 0 if the record is another one by now: somebody has the run executed again.
+-- uses: common
 local id, record, flow, deployment, parent = unpack(ARGV)
 local key = tree(id)
 local now = redis.call('HGET', key, id)

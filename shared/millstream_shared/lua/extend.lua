@@ -2,7 +2,7 @@
 -- ARGV: owner, then for each: id, milliseconds
 -- Gives the ids of those that have lost what they held.
 -- also when memory is full
--- uses slots.lua
+-- uses: slots
 local owner, lost = ARGV[1], {}
 for i = 2, #ARGV, 2 do
   local id = ARGV[i]

@@ -2,7 +2,7 @@
 -- ARGV: name, '1' to delete it
 -- Gives -1 if there is no such limit, else how many lines are left to be called.
 -- also when memory is full
--- uses slots.lua
+-- uses: slots
 local name = ARGV[1]
 local known = redis.call('EXISTS', 'ms:limit:' .. name) == 1
 if not known then return -1 end

@@ -1,7 +1,7 @@
 -- Who holds slots of a limit, and who waits for one, the next first; at most 1,000 of each.
 -- ARGV: name
 -- Gives holders: id, what it is, owner, slots, since when (ms), lease left (ms); then waiters: id, what it is, owner, slots
--- uses slots.lua
+-- uses: slots
 local now = now_ms()
 
 local function describe(id, owner)

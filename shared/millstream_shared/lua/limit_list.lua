@@ -1,7 +1,7 @@
 -- Limits as they stand.
 -- ARGV: names..., or none for all of them
 -- Gives for each that exists: name, limit, active, decay, when it was made, slots taken, how many wait
--- uses slots.lua
+-- uses: slots
 local names, found = ARGV, {}
 if #names == 0 then
   names = redis.call('SMEMBERS', 'ms:limits')

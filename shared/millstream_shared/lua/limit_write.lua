@@ -2,7 +2,7 @@
 -- ARGV: name, 'new' (must not exist), 'any' or 'old' (must exist), then pairs of fields and values: limit, active, decay
 -- Gives -1 if it exists, or does not, as it must not; else how many lines are left to be called.
 -- also when memory is full
--- uses slots.lua
+-- uses: slots
 local name, must = ARGV[1], ARGV[2]
 local key = 'ms:limit:' .. name
 local exists = redis.call('EXISTS', key) == 1

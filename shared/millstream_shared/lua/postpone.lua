@@ -3,7 +3,7 @@
 -- ARGV: owner, retention in seconds, then for each run: id, attempt, record, milliseconds to wait, tries so far
 -- Gives the ids that were refused: another worker had taken them over.
 -- also when memory is full
--- uses slots.lua
+-- uses: slots
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
 local at_once, refused, trees = {}, {}, {}

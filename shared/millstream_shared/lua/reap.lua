@@ -4,7 +4,7 @@
 -- Gives nothing if no lease has run out, else: dead owner, number of runs put back, and for each run that the caller
 -- now holds: id, attempt, payload or its record, 'task' or 'flow', and of a queued flow run its payload
 -- also when memory is full
--- uses slots.lua
+-- uses: flow_runs, slots
 local caller, limit = ARGV[1], tonumber(ARGV[2])
 local dead = redis.call('ZRANGEBYSCORE', 'ms:leases', '-inf', now_ms(), 'LIMIT', 0, 1)[1]
 evict_expired()

@@ -5,6 +5,7 @@
 --       number of tries for a queued run, which the owner has claimed
 -- Gives the ids that were refused.
 -- also when memory is full
+-- uses: flow_runs
 local owner, retention = ARGV[1], ARGV[2]
 local held = 'ms:held:' .. owner
 local refused, trees = {}, {}

@@ -3,7 +3,7 @@
 -- ARGV: owner, 1 if a process died under them, crash limit, ids...
 -- Gives: for each run that stays, id, attempt, payload or record, 'task' or 'flow'
 -- also when memory is full
--- uses slots.lua
+-- uses: flow_runs, slots
 local owner, crashed, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local held = 'ms:held:' .. owner
 local back, over = {}, {}

@@ -5,8 +5,8 @@
 -- Gives the ids that were refused, as another worker had taken them over, or they are flow runs that can only be
 -- Cancelled; what `end_claim` gives; and what `search` gives, if it was called.
 -- also when memory is full
--- may use slots.lua
--- may use claiming.lua
+-- uses: queues, endings
+-- may use: slots, claiming
 local owner, retention, wishes = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local first = 5 + wishes
 local held = 'ms:held:' .. owner

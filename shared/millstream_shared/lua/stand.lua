@@ -2,7 +2,7 @@
 -- ARGV: owner, ids...
 -- Gives for each: 'h' if it has its slots, 'w' if it waits, '' if nothing is known of it.
 -- also when memory is full
--- uses slots.lua
+-- uses: slots
 evict_expired()
 evict_dead()
 pass_slots_on(true)

@@ -1,6 +1,7 @@
 -- Queues the runs of one batch, or parks those whose upstream runs have not ended yet.
 -- ARGV: queue, '1' to put them in front, inbox to tell, 's'ync or 'a'sync, RQ's job data, '1' if they may have been
 --       sent before, the tags of the runs, a line each, then for each run: id, description, payload, the ids of its upstream runs joined together
+-- uses: queues, upstream, news
 local queue, front, inbox, mode, data, again, tags = unpack(ARGV, 1, 7)
 local ready, told = {}, {}
 for i = 8, #ARGV, 4 do

@@ -1,8 +1,8 @@
 -- Lets a flow run leave its process until it is resumed.
 -- ARGV: owner, id, attempt, its next record, retention in seconds, key of the pause, when that ends in ms or ''
 -- Gives 1, or 0 if the owner does not hold it, or it is being cancelled.
--- uses slots.lua
 -- also when memory is full
+-- uses: flow_runs, slots
 local owner, id, attempt, record, keep, key, ends = unpack(ARGV)
 local held, job, inputs = 'ms:held:' .. owner, 'rq:job:' .. id, 'ms:inputs:' .. id
 local before = redis.call('HGET', tree(id), id)

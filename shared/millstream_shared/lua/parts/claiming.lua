@@ -1,7 +1,8 @@
 -- How a worker is given runs: those that become ready while the script settles others, and those that stand in queues.
--- Put in front of scripts that do that, behind common.lua, which has the variable `claim`.
+-- uses: postponed, handover
 
 local MOST_PARKED = 100 -- in one go, before those that were taken begin
+local MOST_POPPED = 100 -- in one go, of which those go back that the worker cannot take
 local LARGEST_ANSWER = 8388608 -- large payloads are fetched a few at a time: one answer should not block the server
 
 -- `demand` has how many sync, async and flow runs the worker `owner` can take, how many in all, the time as RQ writes
@@ -18,14 +19,11 @@ local function has_room()
   return (free.s > 0 or free.a > 0 or free.f > 0) and #claim.taken < claim.most and claim.size < LARGEST_ANSWER
 end
 
--- The queues that are not paused, in order of priority.
+-- The queues that are not paused, in order of priority, and the others.
 local function open_queues()
-  local open, paused = {}, redis.call('SMISMEMBER', 'ms:paused', unpack(claim.queues))
-  for i, queue in ipairs(claim.queues) do
-    -- Who resumes a queue rings its bell.
-    if paused[i] == 1 then redis.call('DEL', 'ms:bell:' .. queue) else open[#open + 1] = queue end
-  end
-  return open
+  local open, shut, paused = {}, {}, redis.call('SMISMEMBER', 'ms:paused', unpack(claim.queues))
+  for i, queue in ipairs(claim.queues) do table.insert(paused[i] == 1 and shut or open, queue) end
+  return open, shut
 end
 
 local function answer_with(id, attempt, run, refused_by)
@@ -121,48 +119,71 @@ local function set_aside(id, queue)
   -- else: the run was withdrawn while it was queued.
 end
 
+local function names_of(prefix, queues)
+  local names = {}
+  for i, queue in ipairs(queues) do names[i] = prefix .. queue end
+  return names
+end
+
+-- Takes a run that was popped from a queue, or sets it aside. Gives false if there is no room for it.
+local function take_popped(id, queue)
+  local run = redis.call('HMGET', 'rq:job:' .. id, 'payload', 'mode', 'crashes', 'tries', 'attempts', 'tags', 'slots')
+  if run[4] and is_twice(id, queue) then
+    redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
+  elseif not run[1] then
+    set_aside(id, queue)
+  elseif claim.free[run[2]] <= 0 then
+    return false
+  else
+    local admitted = not run[6] or slots().admit(id, run[6], run[7], claim.owner)
+    if admitted then
+      give(id, run, nil, admitted ~= true and admitted or nil)
+    elseif run[2] == 'f' and redis.call('HGET', 'rq:job:' .. id, 'collision') == 'cancel' then
+      give_refused(id, run)
+    else
+      claim.parked = claim.parked + 1
+    end
+  end
+  return true
+end
+
+-- Takes from a queue what there is room for. Gives whether that has emptied it.
+local function take_from(queue)
+  local key, free = 'rq:queue:' .. queue, claim.free
+  while has_room() and claim.parked < MOST_PARKED do
+    local wanted = math.min(math.max(free.s, free.f, 1), claim.most - #claim.taken, MOST_POPPED)
+    local ids = redis.call('LPOP', key, wanted) or {}
+    for i, id in ipairs(ids) do
+      if not has_room() or claim.parked >= MOST_PARKED or not take_popped(id, queue) then
+        local rest = {}
+        for at = #ids, i, -1 do rest[#rest + 1] = ids[at] end
+        redis.call('LPUSH', key, unpack(rest))
+        return false
+      end
+    end
+    if #ids < wanted then return true end
+  end
+  return redis.call('LLEN', key) == 0
+end
+
 -- Takes runs from the queues, in order of priority. Gives milliseconds until a postponed run is due, or -1; 0 if so many
 -- were parked that there may be others to take behind them.
 local function search()
-  local next_due, parked = -1, 0
-  claim.wants = nil
-  for _, queue in ipairs(open_queues()) do
-    local key, is_empty = 'rq:queue:' .. queue, false
-    local wait = enqueue_due(queue)
+  local next_due, open, quiet = -1, open_queues()
+  claim.wants, claim.parked = nil, 0
+  local are_postponed = #open > 0 and redis.call('EXISTS', unpack(names_of('rq:scheduled:', open))) > 0
+  for _, queue in ipairs(open) do
+    local wait = are_postponed and enqueue_due(queue)
     if wait and (next_due < 0 or wait < next_due) then next_due = wait end
-    while has_room() and parked < MOST_PARKED do
-      local id = redis.call('LPOP', key)
-      if not id then
-        is_empty = true
-        break
-      end
-      local run = redis.call('HMGET', 'rq:job:' .. id, 'payload', 'mode', 'crashes', 'tries', 'attempts', 'tags', 'slots')
-      if run[4] and is_twice(id, queue) then
-        redis.call('HSET', 'rq:job:' .. id, 'status', 'started')
-      elseif not run[1] then
-        set_aside(id, queue)
-      elseif claim.free[run[2]] <= 0 then
-        redis.call('LPUSH', key, id)
-        break
-      else
-        local admitted = not run[6] or slots().admit(id, run[6], run[7], claim.owner)
-        if admitted then
-          give(id, run, nil, admitted ~= true and admitted or nil)
-        elseif run[2] == 'f' and redis.call('HGET', 'rq:job:' .. id, 'collision') == 'cancel' then
-          give_refused(id, run)
-        else
-          parked = parked + 1
-        end
-      end
-    end
-    if is_empty or redis.call('LLEN', key) == 0 then
-      -- Every token in the bell is for work that has been taken.
-      redis.call('DEL', 'ms:bell:' .. queue)
-    elseif #claim.taken + parked > 0 and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
+    if take_from(queue) then
+      quiet[#quiet + 1] = queue
+    elseif #claim.taken + claim.parked > 0 and redis.call('EXISTS', 'ms:bell:' .. queue) == 0 then
       ring(queue)
     end
   end
-  return parked < MOST_PARKED and next_due or 0
+  -- Every token in these bells is for work that has been taken; who resumes a queue rings its bell.
+  if #quiet > 0 then redis.call('DEL', unpack(names_of('ms:bell:', quiet))) end
+  return claim.parked < MOST_PARKED and next_due or 0
 end
 
 -- Gives what was taken: for each run id, attempt, mode, crashes, tries, payload, and for one that a limit of 0 will never

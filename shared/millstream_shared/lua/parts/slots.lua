@@ -1,5 +1,5 @@
 -- The slots of concurrency limits: who holds them, who stands in line, and how a slot goes from one to the next.
--- Put in front of each script, behind common.lua.
+-- uses: queues, news, handover
 --
 -- The holders in `ms:slots:<limit>` are all there is: what counts as taken is what stands there. A holder is a run, of
 -- which the job has the field `slots`, or code of a process, which `ms:holds:<owner>` knows. A slot that was freed goes
