@@ -27,13 +27,12 @@ class Bell:
         self._patience = patience
         self._connection: Any = None
         self._lists: tuple[str, ...] = ()
-        self._descriptor = -1
         self.again_at = 0.0
         """Until when, by the monotonic clock, `listen` does nothing: shortly after an outage."""
 
     @property
     def is_listening(self) -> bool:
-        """Whether the selector waits for it."""
+        """Whether it waits for anything."""
         return bool(self._lists)
 
     def listen(self, *lists: str) -> None:
@@ -44,23 +43,28 @@ class Bell:
             self.reset()
         try:
             if self._connection is None:
-                self._connection = self._store.connection()
+                self._connect()
             self._store.begin_to_pop(self._connection, lists, self._patience)
         except connections.OUTAGE:
             self._miss()
             return
-        self._lists, self._descriptor = lists, self._connection._sock.fileno()
-        self._selector.register(self._descriptor, selectors.EVENT_READ, self._answer)
+        self._lists = lists
 
     def reset(self) -> None:
         """Listen no more, and drop the connection, with a pop that is under way."""
-        self._unregister()
+        self._lists = ()
         if self._connection is not None:
+            self._selector.unregister(self._descriptor)
             self._connection.disconnect()
             self._connection = None
 
+    def _connect(self) -> None:
+        self._connection = self._store.connection()
+        self._descriptor = self._connection._sock.fileno()
+        self._selector.register(self._descriptor, selectors.EVENT_READ, self._answer)
+
     def _answer(self) -> None:
-        self._unregister()
+        self._lists = ()
         try:
             self._store.end_pop(self._connection)
         except (*connections.OUTAGE, errors.BackendFull):
@@ -73,8 +77,3 @@ class Bell:
         self.again_at = time.monotonic() + _PAUSE_SECONDS
         # What is done then rides out the outage.
         self._rung()
-
-    def _unregister(self) -> None:
-        if self._lists:
-            self._lists = ()
-            self._selector.unregister(self._descriptor)

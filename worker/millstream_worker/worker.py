@@ -139,6 +139,8 @@ class Worker:
                 self._hear_of_flow(key.data)
             else:
                 key.data()
+        # All else can wait until runs that came have begun.
+        self._claim()
         now = time.monotonic()
         if now >= self._crew.next_deadline:
             self._settle(self._crew.kill_overdue())
