@@ -95,6 +95,8 @@ class Watcher:
             if self._slots.is_waiting:
                 self._slots.hear(ended)
             self._deliver(ended)
+            # Whoever waited for these goes on at once, and not when this thread next waits itself.
+            time.sleep(0)
         self._slots.tend()
         now = time.monotonic()
         if now >= self._renew_at and not self._closed:

@@ -267,13 +267,13 @@ def test_a_flow_whose_process_has_died(running: Processes, ledger: Ledger, store
 
 
 def test_what_has_ended_is_shown_with_its_counts_and_errors(
-    running: Processes, ledger: Ledger, store: Store, valkey: RealServer
+    running: Processes, ledger: Ledger, valkey: RealServer
 ) -> None:
     """A flow run with its task runs by name and state; a failed task run with the text of its exception."""
     start_worker(running)
-    script = running.python(PROGRAM, "ended")
-    flow_run_id = flow_run_of(store)
-    script.wait()
+    running.python(PROGRAM, "ended").wait()
+    [flow_run] = millstream_json(valkey.url, "flow-run", "ls")
+    flow_run_id = flow_run["id"]
     seen = millstream_json(valkey.url, "flow-run", "inspect", flow_run_id[:12])
     assert seen["task_runs"] == {"work": {"Completed": 3}, "fails_for_good": {"Failed": 1}}
     assert (seen["state"], seen["function_name"]) == ("Completed", "sends")

@@ -174,6 +174,43 @@ def test_a_frozen_worker_that_thaws_cannot_settle(running: Processes, valkey: Re
     assert "3.0" in running.python(SLEEPER, "3", "1", **QUICK).succeed()
 
 
+IN_TURN = (
+    SLEEPER.partition("if __name__")[0]
+    + """
+if __name__ == "__main__":
+    some(1, 0)
+    while not os.path.exists(os.environ["LEDGER"] + ".gate"):
+        time.sleep(0.001)
+    print(len(some(4, 0.1)), "ended")
+"""
+)
+
+
+@pytest.mark.timeout(90)
+def test_a_worker_that_freezes_while_it_waits_keeps_no_work(
+    running: Processes, valkey: RealServer, ledger: Ledger
+) -> None:
+    """What the server claims for it in its sleep goes to another worker when the lease has run out, and begins once."""
+    client = valkey.client()
+    frozen = start_worker(running, "--processes", "1", **QUICK)
+    script = running.python(IN_TURN, **QUICK)
+    eventually(lambda: ledger.lines("end"))
+    # For work and for orders.
+    eventually(lambda: [each["cmd"] for each in client.client_list() if "b" in each["flags"]].count("blpop") == 2)
+    frozen.send(signal.SIGSTOP)
+    ledger.path.with_suffix(".gate").touch()
+    [owner] = eventually(lambda: [key for key in client.scan_iter("ms:held:worker-*") if client.hlen(key) == 4])
+    start_worker(running, "--processes", "1", **QUICK)
+    assert "4 ended" in script.succeed()
+    frozen.send(signal.SIGCONT)
+    frozen.says("the lease ran out")
+    assert not client.exists(owner)
+    assert "1.2" in running.python(SLEEPER, "6", "0.2", **QUICK).succeed()
+    begun = collections.Counter(line["run"] for line in ledger.lines("start"))
+    assert (len(begun), set(begun.values())) == (1 + 4 + 6, {1})
+    client.close()
+
+
 def test_sigterm_lets_running_tasks_end_and_hands_back_the_rest(
     running: Processes, valkey: RealServer, ledger: Ledger
 ) -> None:

@@ -32,8 +32,11 @@ def serve(line: socket.socket) -> None:
     # they end with the process that they were forked from.
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.SIG_IGN)
-    with suppress(BrokenPipeError, ConnectionResetError):  # It closes with the worker, whatever that has not heard yet.
-        _Forking(line).go_on()
+    try:
+        with suppress(BrokenPipeError, ConnectionResetError):  # It closes with the worker, who may not have heard all.
+            _Forking(line).go_on()
+    finally:
+        signal.set_wakeup_fd(-1)
 
 
 def call(function: Callable[..., None], *arguments: Any) -> bytes:

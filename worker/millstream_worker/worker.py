@@ -10,7 +10,7 @@ import selectors
 import signal
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 from millstream_shared import connections, errors, ids, keys
@@ -86,7 +86,10 @@ class Worker:
         self._stopping_since: float | None = None
         self._claim_at = self._duties_at = 0.0
         self._due_at = math.inf
-        self._outages = 0
+        self._lease_until = math.inf
+        self._lost_answers = 0
+        self._unknown: set[str] = set()
+        self._room_then = 0, 0, 0
 
     # -- the life of a worker
 
@@ -127,9 +130,7 @@ class Worker:
 
     def _turn(self) -> None:
         self._claim()
-        if not self._may_have_work:
-            # Who has no room for a flow run may not take the call for one from a worker that has.
-            self._bell.listen(*map(keys.bell, self._queues(with_flows=self._flows.free_slots > 0)))
+        self._listen_for_work()
         self._orders.listen(keys.orders(self._name))
         self._crew.watch_for_writing()
         for key, events in self._selector.select(self._patience()):
@@ -175,7 +176,7 @@ class Worker:
             # Where nothing may be claimed yet, what changes that is heard, or is a duty.
             if self._crew.is_ready and not self._registration.is_suspended:
                 until = min(until, now + _ASYNC_ONLY_SECONDS)
-        elif not self._bell.is_listening:
+        elif not self._bell.lists:
             until = min(until, self._bell.again_at)
         return max(until - now, 0.0)
 
@@ -206,7 +207,8 @@ class Worker:
             self._bell.reset()
             self._orders.reset()
             self._store.give_up_soon()
-            self._store.release(self._name, unfinished)
+            # What the bell was given in this moment is nowhere else.
+            self._store.release(self._name, list(self._store.held(self._name).union(unfinished)))
             self._stops.clear_away(())
             if self._schedules:
                 self._schedules.end()
@@ -230,9 +232,60 @@ class Worker:
         except errors.LeaseLost:
             self._start_over()
 
+    def _listen_for_work(self) -> None:
+        if self._bell.will_claim and not self._has_room_for_claimed():
+            self._bell.reset()
+        if self._may_have_work:
+            return
+        # Who has no room for a flow run may not take the call for one from a worker that has.
+        bells = tuple(map(keys.bell, self._queues(with_flows=self._flows.free_slots > 0)))
+        if bells != self._bell.lists:
+            demand, self._room_then = self._demand(), self._room()
+            self._bell.listen(*bells, claim=demand and (self._name, demand))
+
+    def _look_for_work(self) -> None:
+        """The bell has rung, and may have brought runs."""
+        if taken := self._bell.take():
+            demand, claimed = taken
+            if time.monotonic() >= self._lease_until:
+                # We slept, and others may have these by now; if not, the next round of duties finds them.
+                self._store.lose_an_answer()
+                return
+            if not self._has_room_for_claimed():
+                claimed = replace(claimed, runs=self._keep_what_has_room(claimed.runs))
+            self._take(claimed, demand)
+        else:
+            self._may_have_work = True
+
+    def _room(self) -> tuple[int, int, int]:
+        return *self._crew.free_slots(0), self._flows.free_slots
+
+    def _has_room_for_claimed(self) -> bool:
+        """Whether there is still as much room as there was when the bell was told what to claim."""
+        if self._claims_nothing:
+            return False
+        return all(now >= then for now, then in zip(self._room(), self._room_then, strict=True))
+
+    def _keep_what_has_room(self, claims: list[Claim]) -> list[Claim]:
+        """Hand back those of these runs that are too many now: there was room when the bell was told what to claim."""
+        demand = self._demand() or Demand(())
+        free = {"sync": demand.sync_slots, "async": demand.async_slots, "flow": demand.flow_slots}
+        kept: list[Claim] = []
+        for claim in claims:
+            kind = "flow" if claim.is_flow else "async" if claim.is_async else "sync"
+            if claim.refused_by or (free[kind] > 0 and (demand.most is None or len(kept) < demand.most)):
+                free[kind] -= 1
+                kept.append(claim)
+        self._store.release(self._name, [claim.run_id for claim in claims if claim not in kept])
+        return kept
+
+    @property
+    def _claims_nothing(self) -> bool:
+        return self._stopping_since is not None or self._registration.is_suspended
+
     def _demand(self) -> Demand | None:
         """What there is room for; None if that is nothing."""
-        if self._stopping_since is not None or self._registration.is_suspended:
+        if self._claims_nothing:
             return None
         sync, asynchronous = self._crew.free_slots(self._pace.ahead())
         flows = self._flows.free_slots if self._crew.is_ready else 0
@@ -277,9 +330,6 @@ class Worker:
         queues = self._options.queues
         return (*queues, *map(keys.flow_queue, queues)) if with_flows else queues
 
-    def _look_for_work(self) -> None:
-        self._may_have_work = True
-
     # -- what the processes say
 
     def _settle(self, news: News) -> None:
@@ -315,16 +365,20 @@ class Worker:
     # -- duties, every few seconds
 
     def _do_duties(self) -> None:
-        self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2
+        now = time.monotonic()
+        self._duties_at = now + self._store.settings.heartbeat_seconds / 2
         self._registration.show_life()
         if not self._registration.renew():
             self._start_over()
             return
-        if self._outages != self._store.outages:
-            self._outages = self._store.outages
-            # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
+        self._lease_until = now + self._store.settings.lease_seconds
+        if self._unknown or self._lost_answers != self._store.lost_answers:
+            self._lost_answers = self._store.lost_answers
+            # The answer to a claim may have been lost: what we hold and do not know goes back. Not at once: what the
+            # bell was just given is heard before the next round.
             unknown = self._store.held(self._name) - set(self._in_flight)
-            self._store.release(self._name, list(unknown))
+            self._store.release(self._name, list(unknown & self._unknown))
+            self._unknown = unknown - self._unknown
         self._stop_cancelled()
         if reaping.take_over_from_the_dead(self._store, self._name, self._call_hooks):
             self._may_have_work = True
