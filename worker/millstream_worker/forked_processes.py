@@ -52,5 +52,5 @@ class ForkedProcess:
             self.kill()
             return "it closed its channel"
         if code == Forked.UNKNOWN:
-            return f"{exit_codes.describe(code)}, or died with the process that it was forked from"
+            return "it died with the process that it was forked from"
         return exit_codes.describe(code)

@@ -35,7 +35,7 @@ class Forked:
     it. It is `UNKNOWN` if the nursery died, and the process with it.
     """
 
-    UNKNOWN: Final = 255
+    UNKNOWN: Final = 1 << 16
 
     def __init__(self, pid: int, nursery: "Nursery") -> None:
         self.pid = pid
