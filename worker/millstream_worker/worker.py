@@ -16,7 +16,7 @@ from types import FrameType
 from millstream_shared import connections, errors, ids, keys
 from millstream_shared.claims import Claim, Claimed, Demand
 from millstream_shared.store import Store
-from millstream_worker import reaping, worker_logging
+from millstream_worker import demands, reaping, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
@@ -252,7 +252,9 @@ class Worker:
                 self._store.lose_an_answer()
                 return
             if not self._has_room_for_claimed():
-                claimed = replace(claimed, runs=self._keep_what_has_room(claimed.runs))
+                kept, returned = demands.divide(claimed.runs, self._demand())
+                self._store.release(self._name, returned)
+                claimed = replace(claimed, runs=kept)
             self._take(claimed, demand)
         else:
             self._may_have_work = True
@@ -265,19 +267,6 @@ class Worker:
         if self._claims_nothing:
             return False
         return all(now >= then for now, then in zip(self._room(), self._room_then, strict=True))
-
-    def _keep_what_has_room(self, claims: list[Claim]) -> list[Claim]:
-        """Hand back those of these runs that are too many now: there was room when the bell was told what to claim."""
-        demand = self._demand() or Demand(())
-        free = {"sync": demand.sync_slots, "async": demand.async_slots, "flow": demand.flow_slots}
-        kept: list[Claim] = []
-        for claim in claims:
-            kind = "flow" if claim.is_flow else "async" if claim.is_async else "sync"
-            if claim.refused_by or (free[kind] > 0 and (demand.most is None or len(kept) < demand.most)):
-                free[kind] -= 1
-                kept.append(claim)
-        self._store.release(self._name, [claim.run_id for claim in claims if claim not in kept])
-        return kept
 
     @property
     def _claims_nothing(self) -> bool:
@@ -302,7 +291,7 @@ class Worker:
             if demand.sync_slots <= 0:
                 self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
             self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
-            self._may_have_work = not _was_all(claimed, demand)
+            self._may_have_work = not demands.was_all(claimed, demand)
         if claimed.runs:
             self._assign(claimed.runs)
 
@@ -423,15 +412,3 @@ class Worker:
         assert self._options.lifeline is not None
         if not os.read(self._options.lifeline, 64):
             raise StopAtOnce
-
-
-def _was_all(claimed: Claimed, demand: Demand) -> bool:
-    """Whether the queues had no more than this."""
-    taken_async = sum(claim.is_async for claim in claimed.runs)
-    taken_flows = sum(claim.is_flow for claim in claimed.runs) if demand.flow_slots > 0 else 0
-    taken_sync = len(claimed.runs) - taken_async - taken_flows
-    if demand.most is not None and len(claimed.runs) >= demand.most:
-        return False
-    if demand.flow_slots > 0 and taken_flows >= demand.flow_slots:
-        return False
-    return taken_sync < demand.sync_slots and taken_async < demand.async_slots
