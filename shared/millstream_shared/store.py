@@ -192,12 +192,27 @@ class Store(Link):
             refused += [name.decode() for name in self._run("postpone", args)]
         return refused
 
-    def release(self, owner: str, run_ids: Sequence[str], *, crashed: bool = False) -> list[Orphan]:
-        """Hand runs back to their queues. Those that crashed too often stay held, for the caller to settle."""
+    def release(
+        self,
+        owner: str,
+        run_ids: Sequence[str],
+        *,
+        crashed: bool = False,
+        unbegun: bool = False,
+        attempt: int | None = None,
+    ) -> list[Orphan]:
+        """Hand runs back to their queues. Those that crashed too often stay held, for the caller to settle.
+
+        What nobody executed is `unbegun`: it has not been attempted. With `attempt`, what `owner` holds by another one,
+        which it may not know of yet, stays.
+        """
+        how = "crashed" if crashed else "unbegun" if unbegun else ""
         over: list[Orphan] = []
         for some in _chunks(run_ids, _LARGEST_CALL):
             limit = self.settings.crash_limit
-            stay = self._run("release", [owner, 1 if crashed else 0, limit if crashed else 1 << 30, *some])
+            stay = self._run(
+                "release", [owner, how, limit if crashed else 1 << 30, "" if attempt is None else attempt, *some]
+            )
             over += [Orphan(name.decode(), int(token), content, kind == b"flow") for name, token, content, kind in stay]
         return over
 

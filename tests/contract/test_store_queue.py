@@ -397,3 +397,28 @@ def test_a_claim_that_waits_finds_nothing_when_the_patience_ends(real_store: Sto
     with pytest.raises(errors.LeaseLost, match="worker-1"):
         answer()
     waiting.disconnect()
+
+
+def test_what_nobody_executed_has_not_been_attempted(store: Store, owner: str) -> None:
+    """A run that is handed back unbegun comes with the attempt that it had; one that was executed with the next."""
+    run = queued()
+    submit(store, run)
+    attempts = [claim(store, owner)[0].attempt]
+    for unbegun in (True, True, False):
+        store.release(owner, [run.run_id], unbegun=unbegun)
+        attempts.append(claim(store, owner)[0].attempt)
+    assert attempts == [1, 1, 1, 2]
+    store.settle(owner, [(run.run_id, 2, record(run.run_id).encode())])
+
+
+def test_a_run_that_is_held_anew_is_not_given_up_with_its_last_attempt(store: Store, owner: str) -> None:
+    """Who says that an attempt has crashed says nothing of the next one, which it may not have heard of."""
+    run = queued()
+    submit(store, run)
+    claim(store, owner)
+    store.release(owner, [run.run_id])
+    [again] = claim(store, owner)
+    assert again.attempt == 2
+    store.release(owner, [run.run_id], crashed=True, attempt=1)
+    assert store.held(owner) == {run.run_id}
+    assert store.settle(owner, [(run.run_id, 2, record(run.run_id).encode())]) == []

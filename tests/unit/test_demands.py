@@ -30,11 +30,11 @@ def given(kinds: str) -> list[Claim]:
         ("sss", Demand(("q",), sync_slots=2, async_slots=1), "ss"),
         ("saf", Demand(("q",), sync_slots=9, flow_slots=1), "sf"),
         ("sas", Demand(("q",), sync_slots=9, async_slots=9, most=1), "s"),
-        ("sar", None, "r"),
-        ("", None, ""),
+        ("sar", Demand(()), "r"),
+        ("", Demand(()), ""),
     ],
 )
-def test_what_there_is_no_room_for_goes_back(kinds: str, room: Demand | None, kept: str) -> None:
+def test_what_there_is_no_room_for_goes_back(kinds: str, room: Demand, kept: str) -> None:
     """The first ones of each kind are kept; what a limit refuses is only to be ended, and needs no room."""
     claims = given(kinds)
     taken, returned = demands.divide(claims, room)

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from millstream_shared.claims import Claim, Claimed, Demand
 
 
-def divide(claims: Iterable[Claim], room: Demand | None) -> tuple[list[Claim], list[str]]:
+def divide(claims: Iterable[Claim], room: Demand) -> tuple[list[Claim], list[str]]:
     """Those of these runs that there is room for, and the ids of the others; what is only to be ended needs none."""
-    room = room or Demand(())
     free = {"sync": room.sync_slots, "async": room.async_slots, "flow": room.flow_slots}
     kept: list[Claim] = []
     beyond: list[str] = []

@@ -24,7 +24,7 @@ class Settlements:
         if news.lines:
             self._keep_lines(news.lines)
         if news.returned:
-            self._store.release(self.owner, news.returned)
+            self._store.release(self.owner, news.returned, unbegun=True)
         for cause in news.deaths:
             worker_logging.error("a child process died", cause=cause, runs=len(news.lost))
         for cause in news.replaced:
@@ -61,8 +61,8 @@ class Settlements:
         """Settle flow runs whose processes have gone without doing that; those that ended so, and their records."""
         ended: list[tuple[Claim, Outcome]] = []
         for claim, cause in zip(news.left, news.causes, strict=True):
-            # Of a run that was settled this changes nothing.
-            orphans = self._store.release(self.owner, [claim.run_id], crashed=True)
+            # Of a run that was settled this changes nothing, also if it was queued and given to us once more since.
+            orphans = self._store.release(self.owner, [claim.run_id], crashed=True, attempt=claim.attempt)
             if orphans or claim.run_id in news.died:
                 worker_logging.error("a flow process died", cause=cause, run=claim.run_id)
             settled = reaping.settle_orphans(self._store, self.owner, orphans, cause)

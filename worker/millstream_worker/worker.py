@@ -252,8 +252,8 @@ class Worker:
                 self._store.lose_an_answer()
                 return
             if not self._has_room_for_claimed():
-                kept, returned = demands.divide(claimed.runs, self._demand())
-                self._store.release(self._name, returned)
+                kept, returned = demands.divide(claimed.runs, self._room_now())
+                self._store.release(self._name, returned, unbegun=True)
                 claimed = replace(claimed, runs=kept)
             self._take(claimed, demand)
         else:
@@ -276,14 +276,18 @@ class Worker:
         """What there is room for; None if that is nothing."""
         if self._claims_nothing:
             return None
+        room = self._room_now()
+        # With all threads busy there may be async runs, behind the first sync one, or flow runs: look, but not always.
+        if room.sync_slots <= 0 and (max(room.async_slots, room.flow_slots) <= 0 or time.monotonic() < self._claim_at):
+            return None
+        return None if room.most is not None and room.most <= 0 else room
+
+    def _room_now(self) -> Demand:
+        if self._claims_nothing:
+            return Demand(())
         sync, asynchronous = self._crew.free_slots(self._pace.ahead())
         flows = self._flows.free_slots if self._crew.is_ready else 0
-        # With all threads busy there may be async runs, behind the first sync one, or flow runs: look, but not always.
-        if sync <= 0 and (max(asynchronous, flows) <= 0 or time.monotonic() < self._claim_at):
-            return None
         most = None if self._options.most is None else self._options.most - self._crew.busy
-        if most is not None and most <= 0:
-            return None
         return Demand(self._options.queues, sync, asynchronous, flows, most)
 
     def _take(self, claimed: Claimed, demand: Demand) -> None:
@@ -305,7 +309,7 @@ class Worker:
         flows = [claim for claim in claims if claim.is_flow]
         if flows:
             if left := self._flows.begin(flows, self._name):
-                self._store.release(self._name, left)
+                self._store.release(self._name, left, unbegun=True)
                 self._may_have_work = True
             claims = [claim for claim in claims if not claim.is_flow]
         if claims:
@@ -366,7 +370,7 @@ class Worker:
             # The answer to a claim may have been lost: what we hold and do not know goes back. Not at once: what the
             # bell was just given is heard before the next round.
             unknown = self._store.held(self._name) - set(self._in_flight)
-            self._store.release(self._name, list(unknown & self._unknown))
+            self._store.release(self._name, list(unknown & self._unknown), unbegun=True)
             self._unknown = unknown - self._unknown
         self._stop_cancelled()
         if reaping.take_over_from_the_dead(self._store, self._name, self._call_hooks):
