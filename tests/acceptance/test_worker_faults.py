@@ -36,7 +36,7 @@ TWO_QUEUES = (
 @task
 def step(i):
     note("start")
-    time.sleep(0.005)
+    time.sleep(0.02)
     note("end")
     return i
 
