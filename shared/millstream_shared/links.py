@@ -1,24 +1,12 @@
 """The link to one Redis server: how calls reach it, and ride out its outages."""
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from millstream_shared import connections, errors, scripts
 from millstream_shared.settings import Settings
-
-
-@contextmanager
-def naming_lost_leases() -> Generator[None]:
-    """Around a script that needs a lease: raises LeaseLost where that has run out."""
-    try:
-        yield
-    except ResponseError as refused:
-        if str(refused).startswith("LEASELOST"):
-            raise errors.LeaseLost(str(refused).partition(" ")[2]) from None
-        raise
 
 
 class Link:
@@ -39,8 +27,8 @@ class Link:
     ) -> None:
         self.url = url
         self.settings = settings
-        self.lost_answers = 0
-        """How many answers may have been lost on their way, as calls had to be made again."""
+        self.outages = 0
+        """How many calls had to be made again: after one, an answer may have been lost on its way."""
         self.during_outage: Callable[[], object] | None = None
         """Called each time before a call is made again."""
         self.client: Any = client if client is not None else connections.connect(url)
@@ -75,10 +63,6 @@ class Link:
         if self._start_server:
             self._start_server()
 
-    def lose_an_answer(self) -> None:
-        """Note that somebody gave up waiting for one."""
-        self.lost_answers += 1
-
     def give_up_soon(self) -> None:
         """From now on, an outage is ridden out no longer than the first contact: the process is about to end."""
         self._outage_seconds = self._patience = self.settings.first_contact_seconds
@@ -112,13 +96,17 @@ class Link:
     def _persist(self, call: Callable[[bool], Any]) -> Any:
         def counted(again: bool) -> Any:
             if again:
-                self.lose_an_answer()
+                self.outages += 1
                 self.revive()
                 if self.during_outage is not None:
                     self.during_outage()
             return call(again)
 
-        with naming_lost_leases():
+        try:
             answer = connections.persist(counted, self.url, self._patience)
+        except ResponseError as refused:
+            if str(refused).startswith("LEASELOST"):
+                raise errors.LeaseLost(str(refused).partition(" ")[2]) from None
+            raise
         self._patience = self._outage_seconds
         return answer

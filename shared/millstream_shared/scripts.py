@@ -74,20 +74,8 @@ def _made_later(name: str, present: Iterable[str]) -> str:
 
 def run(client: Any, name: str, args: list[Any]) -> Any:
     """Run the script `name`; a server that does not know it yet, or has forgotten it, is given it first."""
+    text, digest = _source(name, client.__class__)
     try:
-        return client.execute_command(*command(client, name, args))
+        return client.execute_command("EVALSHA", digest, 0, *args)
     except NoScriptError:
-        return client.execute_command("EVAL", _source(name, client.__class__)[0], 0, *args)
-
-
-def command(client: Any, name: str, args: list[Any]) -> tuple[Any, ...]:
-    """The command that runs the script on a server which knows it; another one answers NoScriptError."""
-    return ("EVALSHA", _source(name, client.__class__)[1], 0, *args)
-
-
-def answer_on(connection: Any) -> Any:
-    """The answer to such a command that was sent on this connection; None where the server does not know the script."""
-    try:
-        return connection.read_response()
-    except NoScriptError:
-        return None
+        return client.execute_command("EVAL", text, 0, *args)

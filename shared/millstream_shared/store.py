@@ -15,7 +15,7 @@ from millstream_shared.claims import (
     Reaped,
     RecordedRun,
 )
-from millstream_shared.links import Link, naming_lost_leases
+from millstream_shared.links import Link
 from millstream_shared.records import Record
 
 _LARGEST_CALL = 500
@@ -339,33 +339,14 @@ class Store(Link):
             return [], {}
         return (popped[1], {}) if popped[0] == places[0].encode() else ([], self._told(popped[1]))
 
-    def begin_to_pop(
-        self, connection: Any, lists: Sequence[str], patience: float, claim: tuple[str, Demand] | None = None
-    ) -> None:
-        """On a connection of `connection()`, begin to wait until something comes into one of these lists.
-
-        With `claim`, the arguments of `claim`, the server claims as soon as something has: where a connection waits,
-        its next command is done when the wait is over. So a worker need not hear of work before it asks for it.
-        """
-        commands: list[tuple[Any, ...]] = [("BLPOP", *lists, patience)]
-        if claim:
-            owner, demand = claim
-            commands.append(scripts.command(self.client, "claim", [owner, *_wishes(demand)]))
-        connection.send_packed_command(connection.pack_commands(commands))
+    def begin_to_pop(self, connection: Any, lists: Sequence[str], patience: float) -> None:
+        """On a connection of `connection()`, begin to wait until something comes into one of these lists."""
+        connection.send_command("BLPOP", *lists, patience)
 
     def end_pop(self, connection: Any) -> None:
         """What came of that; it raises what redis raised, or BackendFull."""
         with connections.naming_refusals(self.url):
             connection.read_response()
-
-    def end_claim(self, connection: Any) -> Claimed | None:
-        """What was claimed then; None if it has to be asked for. It raises what `end_pop` raises, or LeaseLost."""
-        with naming_lost_leases(), connections.naming_refusals(self.url):
-            answer = scripts.answer_on(connection)
-        if answer is None:
-            return None
-        next_due, taken = answer
-        return _claimed(taken, next_due)
 
     def workers(self, queue: str) -> list[str]:
         """Names of the workers, ours or RQ's, that are registered for the queue and have been heard of lately."""

@@ -215,7 +215,7 @@ def test_a_worker_that_may_not_wait_for_work_looks_for_it(redis_server: RealServ
         for key, _ in selector.select(10):
             key.data()
         assert rung
-        assert not bell.lists
+        assert not bell.is_listening
         empty_disk(redis_server)
     store.close()
 

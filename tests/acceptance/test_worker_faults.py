@@ -174,52 +174,6 @@ def test_a_frozen_worker_that_thaws_cannot_settle(running: Processes, valkey: Re
     assert "3.0" in running.python(SLEEPER, "3", "1", **QUICK).succeed()
 
 
-IN_TURN = (
-    SLEEPER.partition("if __name__")[0]
-    + """
-if __name__ == "__main__":
-    some(1, 0)
-    print("the first has ended", flush=True)
-    while not os.path.exists(os.environ["LEDGER"] + ".gate"):
-        time.sleep(0.001)
-    print(len(some(4, 0.1)), "ended")
-"""
-)
-
-
-@pytest.mark.timeout(90)
-def test_a_worker_that_freezes_while_it_waits_keeps_no_work(
-    running: Processes, valkey: RealServer, ledger: Ledger
-) -> None:
-    """What the server claims for it in its sleep goes to another worker when the lease has run out, and begins once."""
-    client, gate = valkey.client(), ledger.path.with_suffix(".gate")
-    frozen = start_worker(running, "--processes", "1", **QUICK)
-
-    def owner_of_four() -> list[bytes]:
-        return [key for key in client.scan_iter("ms:held:worker-*") if client.hlen(key) == 4]
-
-    for _ in range(5):
-        gate.unlink(missing_ok=True)
-        script = running.python(IN_TURN, **QUICK)
-        script.says("the first has ended")
-        frozen.send(signal.SIGSTOP)
-        gate.touch()
-        if eventually(lambda: owner_of_four() or client.llen("rq:queue:default") == 4) is not True:
-            break
-        # It did not wait in that moment: the server ends each wait after a second.
-        frozen.send(signal.SIGCONT)
-        script.succeed()
-    [owner] = owner_of_four()
-    start_worker(running, "--processes", "1", **QUICK)
-    assert "4 ended" in script.succeed()
-    frozen.send(signal.SIGCONT)
-    frozen.says("the lease ran out")
-    assert not client.exists(owner)
-    assert "1.2" in running.python(SLEEPER, "6", "0.2", **QUICK).succeed()
-    assert set(collections.Counter(line["run"] for line in ledger.lines("start")).values()) == {1}
-    client.close()
-
-
 def test_sigterm_lets_running_tasks_end_and_hands_back_the_rest(
     running: Processes, valkey: RealServer, ledger: Ledger
 ) -> None:

@@ -1,17 +1,14 @@
 """What the store promises about queued runs, on every kind of server."""
 
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from millstream_shared import errors, ids, keys, records
 from millstream_shared.claims import HOLD, Claimed, Demand, RecordedRun
-from millstream_shared.settings import get_settings
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
-from tests.harness import eventually
 from tests.harness.queued_runs import FLOW, claim, queued, record, submit
 
 
@@ -351,52 +348,6 @@ def test_a_run_of_which_nothing_is_known_looks_like_nothing(store: Store) -> Non
     """Looking at a run that never was, or whose record expired, says so."""
     run_id = ids.new_task_run_id(FLOW)
     assert store.look([run_id]) == {run_id: None}
-
-
-@pytest.fixture(params=["valkey", "redis_server"])
-def real_store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """The store over servers that keep commands for a connection that waits."""
-    opened = Store(request.getfixturevalue(request.param).url, get_settings())
-    opened.take_lease("worker-1")
-    yield opened
-    opened.end_lease("worker-1")
-    opened.close()
-
-
-def test_who_waits_for_work_is_given_it_with_the_answer(real_store: Store) -> None:
-    """A claim that is sent with the wait is made by the server when the wait is over, before its worker hears of it."""
-    run = queued()
-    assert claim(real_store, "worker-1") == []  # The server knows the script now.
-    waiting = real_store.connection()
-    real_store.begin_to_pop(waiting, [keys.bell("q")], 5.0, ("worker-1", Demand(["q"], sync_slots=1)))
-    eventually(lambda: real_store.client.info("clients")["blocked_clients"] == 1)
-    submit(real_store, run)
-    assert real_store.held("worker-1") == {run.run_id}
-    real_store.end_pop(waiting)
-    claimed = real_store.end_claim(waiting)
-    assert claimed is not None
-    assert [(taken.run_id, taken.attempt, taken.payload) for taken in claimed.runs] == [(run.run_id, 1, run.payload)]
-    assert claimed.is_searched
-    real_store.settle("worker-1", [(run.run_id, 1, record(run.run_id).encode())])
-
-
-def test_a_claim_that_waits_finds_nothing_when_the_patience_ends(real_store: Store) -> None:
-    """Nor where the server has forgotten the script, which is to be asked for then; a lost lease is told."""
-    waiting = real_store.connection()
-    ask = ("worker-1", Demand(["q"], sync_slots=1))
-
-    def answer() -> Claimed | None:
-        real_store.begin_to_pop(waiting, [keys.bell("q")], 0.01, ask)
-        real_store.end_pop(waiting)
-        return real_store.end_claim(waiting)
-
-    assert answer() is None
-    real_store.claim(*ask)
-    assert answer() == Claimed([], is_searched=True)
-    real_store.end_lease("worker-1")
-    with pytest.raises(errors.LeaseLost, match="worker-1"):
-        answer()
-    waiting.disconnect()
 
 
 def test_what_nobody_executed_has_not_been_attempted(store: Store, owner: str) -> None:

@@ -34,5 +34,7 @@ class Ledger:
         """All lines so far, or those that say `what`."""
         if not self.path.exists():
             return []
-        seen = map(json.loads, self.path.read_text().splitlines())
+        # Who reads while somebody writes may see half of the last line.
+        whole, _, _ = self.path.read_text().rpartition("\n")
+        seen = map(json.loads, whole.splitlines())
         return [line for line in seen if what in (None, line["what"])]

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from millstream_shared import connections, errors
-from millstream_shared.claims import Claimed, Demand
 from millstream_shared.store import Store
 
 _PAUSE_SECONDS = 0.1
@@ -27,46 +26,33 @@ class Bell:
         self._rung = rung
         self._patience = patience
         self._connection: Any = None
-        self.lists: tuple[str, ...] = ()
-        """What it listens to; nothing until the next `listen` when it has rung."""
-        self._claim: tuple[str, Demand] | None = None
-        self._taken: tuple[Demand, Claimed] | None = None
+        self._lists: tuple[str, ...] = ()
         self.again_at = 0.0
         """Until when, by the monotonic clock, `listen` does nothing: shortly after an outage."""
 
     @property
-    def will_claim(self) -> bool:
-        """Whether it listens with a claim."""
-        return self._claim is not None
+    def is_listening(self) -> bool:
+        """Whether it waits for anything."""
+        return bool(self._lists)
 
-    def listen(self, *lists: str, claim: tuple[str, Demand] | None = None) -> None:
-        """Wait for these lists, if it does not do that. With `claim`, see `Store.begin_to_pop`, take what there is."""
-        if lists == self.lists or time.monotonic() < self.again_at:
+    def listen(self, *lists: str) -> None:
+        """Wait for these lists, if it does not do that."""
+        if lists == self._lists or time.monotonic() < self.again_at:
             return
-        if self.lists:
+        if self._lists:
             self.reset()
         try:
             if self._connection is None:
                 self._connect()
-            self._claim = claim
-            self._store.begin_to_pop(self._connection, lists, self._patience, claim)
+            self._store.begin_to_pop(self._connection, lists, self._patience)
         except connections.OUTAGE:
             self._miss()
             return
-        self.lists = lists
-
-    def take(self) -> tuple[Demand, Claimed] | None:
-        """What was asked for and claimed when it rang; None if that has to be done now. It is given once."""
-        taken, self._taken = self._taken, None
-        return taken
+        self._lists = lists
 
     def reset(self) -> None:
         """Listen no more, and drop the connection, with a pop that is under way."""
-        self.lists = ()
-        if self._claim is not None:
-            # It may have been granted in this moment.
-            self._claim = None
-            self._store.lose_an_answer()
+        self._lists = ()
         if self._connection is not None:
             self._selector.unregister(self._descriptor)
             self._connection.disconnect()
@@ -78,17 +64,12 @@ class Bell:
         self._selector.register(self._descriptor, selectors.EVENT_READ, self._answer)
 
     def _answer(self) -> None:
-        self.lists = ()
+        self._lists = ()
         try:
             self._store.end_pop(self._connection)
-            if self._claim is not None and (claimed := self._store.end_claim(self._connection)):
-                self._taken = self._claim[1], claimed
-        except errors.LeaseLost:
-            pass  # Who claims now hears it too.
         except (*connections.OUTAGE, errors.BackendFull):
             self._miss()
             return
-        self._claim = None
         self._rung()
 
     def _miss(self) -> None:

@@ -10,13 +10,13 @@ import selectors
 import signal
 import socket
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import FrameType
 
 from millstream_shared import connections, errors, ids, keys
 from millstream_shared.claims import Claim, Claimed, Demand
 from millstream_shared.store import Store
-from millstream_worker import demands, reaping, worker_logging
+from millstream_worker import reaping, worker_logging
 from millstream_worker.bells import Bell
 from millstream_worker.children import ChildProcess
 from millstream_worker.crews import CannotStart, Crew, News
@@ -86,10 +86,7 @@ class Worker:
         self._stopping_since: float | None = None
         self._claim_at = self._duties_at = 0.0
         self._due_at = math.inf
-        self._lease_until = math.inf
-        self._lost_answers = 0
-        self._unknown: set[str] = set()
-        self._room_then = 0, 0, 0
+        self._outages = 0
 
     # -- the life of a worker
 
@@ -130,7 +127,9 @@ class Worker:
 
     def _turn(self) -> None:
         self._claim()
-        self._listen_for_work()
+        if not self._may_have_work:
+            # Who has no room for a flow run may not take the call for one from a worker that has.
+            self._bell.listen(*map(keys.bell, self._queues(with_flows=self._flows.free_slots > 0)))
         self._orders.listen(keys.orders(self._name))
         self._crew.watch_for_writing()
         for key, events in self._selector.select(self._patience()):
@@ -176,7 +175,7 @@ class Worker:
             # Where nothing may be claimed yet, what changes that is heard, or is a duty.
             if self._crew.is_ready and not self._registration.is_suspended:
                 until = min(until, now + _ASYNC_ONLY_SECONDS)
-        elif not self._bell.lists:
+        elif not self._bell.is_listening:
             until = min(until, self._bell.again_at)
         return max(until - now, 0.0)
 
@@ -207,8 +206,7 @@ class Worker:
             self._bell.reset()
             self._orders.reset()
             self._store.give_up_soon()
-            # What the bell was given in this moment is nowhere else.
-            self._store.release(self._name, list(self._store.held(self._name).union(unfinished)))
+            self._store.release(self._name, unfinished)
             self._stops.clear_away(())
             if self._schedules:
                 self._schedules.end()
@@ -232,62 +230,18 @@ class Worker:
         except errors.LeaseLost:
             self._start_over()
 
-    def _listen_for_work(self) -> None:
-        if self._bell.will_claim and not self._has_room_for_claimed():
-            self._bell.reset()
-        if self._may_have_work:
-            return
-        # Who has no room for a flow run may not take the call for one from a worker that has.
-        bells = tuple(map(keys.bell, self._queues(with_flows=self._flows.free_slots > 0)))
-        if bells != self._bell.lists:
-            demand, self._room_then = self._demand(), self._room()
-            self._bell.listen(*bells, claim=demand and (self._name, demand))
-
-    def _look_for_work(self) -> None:
-        """The bell has rung, and may have brought runs."""
-        if taken := self._bell.take():
-            demand, claimed = taken
-            if time.monotonic() >= self._lease_until:
-                # We slept, and others may have these by now; if not, the next round of duties finds them.
-                self._store.lose_an_answer()
-                return
-            if not self._has_room_for_claimed():
-                kept, returned = demands.divide(claimed.runs, self._room_now())
-                self._store.release(self._name, returned, unbegun=True)
-                claimed = replace(claimed, runs=kept)
-            self._take(claimed, demand)
-        else:
-            self._may_have_work = True
-
-    def _room(self) -> tuple[int, int, int]:
-        return *self._crew.free_slots(0), self._flows.free_slots
-
-    def _has_room_for_claimed(self) -> bool:
-        """Whether there is still as much room as there was when the bell was told what to claim."""
-        if self._claims_nothing:
-            return False
-        return all(now >= then for now, then in zip(self._room(), self._room_then, strict=True))
-
-    @property
-    def _claims_nothing(self) -> bool:
-        return self._stopping_since is not None or self._registration.is_suspended
-
     def _demand(self) -> Demand | None:
         """What there is room for; None if that is nothing."""
-        if self._claims_nothing:
+        if self._stopping_since is not None or self._registration.is_suspended:
             return None
-        room = self._room_now()
-        # With all threads busy there may be async runs, behind the first sync one, or flow runs: look, but not always.
-        if room.sync_slots <= 0 and (max(room.async_slots, room.flow_slots) <= 0 or time.monotonic() < self._claim_at):
-            return None
-        return None if room.most is not None and room.most <= 0 else room
-
-    def _room_now(self) -> Demand:
-        if self._claims_nothing:
-            return Demand(())
         sync, asynchronous = self._crew.free_slots(self._pace.ahead())
         flows = self._flows.free_slots if self._crew.is_ready else 0
+        # With all threads busy there may be async runs, behind the first sync one, or flow runs: look, but not always.
+        if sync <= 0 and (max(asynchronous, flows) <= 0 or time.monotonic() < self._claim_at):
+            return None
         most = None if self._options.most is None else self._options.most - self._crew.busy
+        if most is not None and most <= 0:
+            return None
         return Demand(self._options.queues, sync, asynchronous, flows, most)
 
     def _take(self, claimed: Claimed, demand: Demand) -> None:
@@ -295,7 +249,7 @@ class Worker:
             if demand.sync_slots <= 0:
                 self._claim_at = time.monotonic() + _ASYNC_ONLY_SECONDS
             self._due_at = math.inf if claimed.next_due is None else time.monotonic() + claimed.next_due
-            self._may_have_work = not demands.was_all(claimed, demand)
+            self._may_have_work = not _was_all(claimed, demand)
         if claimed.runs:
             self._assign(claimed.runs)
 
@@ -322,6 +276,9 @@ class Worker:
     def _queues(self, *, with_flows: bool) -> tuple[str, ...]:
         queues = self._options.queues
         return (*queues, *map(keys.flow_queue, queues)) if with_flows else queues
+
+    def _look_for_work(self) -> None:
+        self._may_have_work = True
 
     # -- what the processes say
 
@@ -358,20 +315,16 @@ class Worker:
     # -- duties, every few seconds
 
     def _do_duties(self) -> None:
-        now = time.monotonic()
-        self._duties_at = now + self._store.settings.heartbeat_seconds / 2
+        self._duties_at = time.monotonic() + self._store.settings.heartbeat_seconds / 2
         self._registration.show_life()
         if not self._registration.renew():
             self._start_over()
             return
-        self._lease_until = now + self._store.settings.lease_seconds
-        if self._unknown or self._lost_answers != self._store.lost_answers:
-            self._lost_answers = self._store.lost_answers
-            # The answer to a claim may have been lost: what we hold and do not know goes back. Not at once: what the
-            # bell was just given is heard before the next round.
+        if self._outages != self._store.outages:
+            self._outages = self._store.outages
+            # The answer to a claim may have been lost on its way: what we hold and do not know goes back.
             unknown = self._store.held(self._name) - set(self._in_flight)
-            self._store.release(self._name, list(unknown & self._unknown), unbegun=True)
-            self._unknown = unknown - self._unknown
+            self._store.release(self._name, list(unknown), unbegun=True)
         self._stop_cancelled()
         if reaping.take_over_from_the_dead(self._store, self._name, self._call_hooks):
             self._may_have_work = True
@@ -416,3 +369,15 @@ class Worker:
         assert self._options.lifeline is not None
         if not os.read(self._options.lifeline, 64):
             raise StopAtOnce
+
+
+def _was_all(claimed: Claimed, demand: Demand) -> bool:
+    """Whether the queues had no more than this."""
+    taken_async = sum(claim.is_async for claim in claimed.runs)
+    taken_flows = sum(claim.is_flow for claim in claimed.runs) if demand.flow_slots > 0 else 0
+    taken_sync = len(claimed.runs) - taken_async - taken_flows
+    if demand.most is not None and len(claimed.runs) >= demand.most:
+        return False
+    if demand.flow_slots > 0 and taken_flows >= demand.flow_slots:
+        return False
+    return taken_sync < demand.sync_slots and taken_async < demand.async_slots
