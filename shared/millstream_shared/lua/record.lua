@@ -1,6 +1,6 @@
 -- Writes the records of runs that a process executes by itself. The record of a run that has ended never changes, but by
 -- the second execution of a flow run; that of a flow run which was told to stop only by its end as Cancelled.
--- ARGV: owner, retention in seconds, then for each run: id, record, facets of a flow run (see common.lua) or '', and
+-- ARGV: owner, retention in seconds, then for each run: id, record, facets of a flow run (see flow_runs.lua) or '', and
 --       'h' to hold it under the owner's lease, 'a' to do so though it may have ended before, '' not to, or 'l' and a
 --       number of tries for a queued run, which the owner has claimed
 -- Gives the ids that were refused.

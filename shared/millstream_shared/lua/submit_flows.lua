@@ -1,6 +1,6 @@
 -- Queues flow runs, each with its first record. Those whose time has not come wait in RQ's registry of scheduled jobs.
 -- ARGV: inbox to tell or '', RQ's job data, '1' if they may have been sent before, retention in seconds, then for each run: queue,
---       id, name, payload, the ids of its upstream runs joined together, record, facets (see common.lua), when it is due in
+--       id, name, payload, the ids of its upstream runs joined together, record, facets (see flow_runs.lua), when it is due in
 --       ms or '', the flow run around it or '', what becomes of it if its process dies ('resume' or ''), the tag that limits
 --       it or '', what becomes of it where that has no slot ('cancel' or ''), '' or the key of which there may be one run only
 -- Gives the id of each, or that of the run which has its key.
