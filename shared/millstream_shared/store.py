@@ -142,7 +142,7 @@ class Store(Link):
 
     def claim_one(self, owner: str, run_id: str) -> Claim | None:
         """Take a run that is in no queue any more: one that a stock `rq worker` has popped."""
-        taken = self._run("claim_one", [owner, run_id])
+        taken = self._run("claim_one", [owner, run_id, rq_queue.timestamp()])
         if not taken:
             return None
         attempt, mode, tries, payload = taken
@@ -368,7 +368,7 @@ def _wishes(demand: Demand) -> list[Any]:
         queues = [name for queue in queues for name in (queue, keys.flow_queue(queue))]
     slots = (max(demand.sync_slots, 0), max(demand.async_slots, 0), max(demand.flow_slots, 0))
     most = _LARGEST_CLAIM if demand.most is None else max(demand.most, 0)
-    return [*slots, most, *queues]
+    return [*slots, most, rq_queue.timestamp(), *queues]
 
 
 def _claimed(taken: Sequence[Any], next_due: int | None = None) -> Claimed:

@@ -2,19 +2,16 @@
 
 import inspect
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 
-import hypothesis
-from hypothesis import strategies
-from lupa import lua51
 from rq import Queue
 from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry
 from rq.utils import utcparse
 
-from millstream_shared import ids, keys
+from millstream_shared import ids, keys, rq_queue
 from millstream_shared.states import StateType
 from millstream_shared.store import Store
 from millstream_worker import jobs
@@ -132,30 +129,10 @@ def test_rq_lists_a_crashed_run_among_failed_jobs(server: Server, store: Store, 
     client.expire(keys.job(run.run_id), 60)
 
 
-@hypothesis.given(strategies.integers(0, 4_102_444_800_000_000))
-@hypothesis.example(951_782_400_000_000)
-@hypothesis.example(1_709_164_800_000_001)
-@hypothesis.example(1_735_689_599_999_999)
-def test_rq_understands_the_time_at_which_runs_began(microseconds: int) -> None:
-    """To the microsecond, until 2100, on leap days and at the turns of years; the script is told the time."""
-    time = divmod(microseconds, 1_000_000)
-    runtime = lua51.LuaRuntime()
-    runtime.globals().redis = runtime.table(call=lambda _: runtime.table(*map(str, time)))
-    written = runtime.execute(lua("parts/moments") + "return rq_now()")
-    began = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
-    assert utcparse(written).replace(tzinfo=UTC) == began
-    assert len(written) == len("2026-11-28T09:30:00.000001Z")
-
-
-def test_a_claimed_run_began_now(server: Server, store: Store, owner: str) -> None:
-    """As RQ's tools show it."""
-    run = queued()
-    submit(store, run)
-    claim(store, owner)
-    began = Job.fetch(run.run_id, connection=server.client()).started_at
-    assert began is not None
-    assert abs(began.replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(minutes=1)
-    settle(store, owner, run.run_id)
+def test_rq_understands_our_timestamps() -> None:
+    """To the microsecond, also where there are none."""
+    for moment in (datetime.now(UTC), datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)):
+        assert utcparse(rq_queue.timestamp(moment)).replace(tzinfo=UTC) == moment
 
 
 def test_keys_of_rq_have_rqs_names() -> None:

@@ -1,15 +1,16 @@
 -- How a worker is given runs: those that become ready while the script settles others, and those that stand in queues.
--- uses: postponed, moments, handover
+-- uses: postponed, handover
 
 local MOST_PARKED = 100 -- in one go, before those that were taken begin
 local MOST_POPPED = 100 -- in one go, of which those go back that the worker cannot take
 local LARGEST_ANSWER = 8388608 -- large payloads are fetched a few at a time: one answer should not block the server
 
--- `demand` has how many sync, async and flow runs the worker `owner` can take, how many in all, queues...
+-- `demand` has how many sync, async and flow runs the worker `owner` can take, how many in all, the time as RQ writes
+-- it, queues...
 local function begin_claim(owner, demand)
   claim = {
     owner = owner, free = { s = tonumber(demand[1]), a = tonumber(demand[2]), f = tonumber(demand[3]) },
-    most = tonumber(demand[4]), queues = { unpack(demand, 5) }, taken = {}, holding = {}, size = 0,
+    most = tonumber(demand[4]), now = demand[5], queues = { unpack(demand, 6) }, taken = {}, holding = {}, size = 0,
   }
 end
 
@@ -34,7 +35,6 @@ end
 -- Gives the worker a run: its payload, mode, crashes, tries and attempts. `slots` are new ones that it has of limits.
 local function give(id, run, slots, refused_by)
   local job, attempt, owner = 'rq:job:' .. id, tonumber(run[5] or 0) + 1, claim.owner
-  claim.now = claim.now or rq_now()
   claim.size = claim.size + #run[1]
   claim.free[run[2]] = claim.free[run[2]] - 1
   redis.call('HSET', job, 'status', 'started', 'worker_name', owner, 'started_at', claim.now, 'attempts', attempt)
