@@ -9,13 +9,9 @@ from typing import Any
 
 from redis.exceptions import NoScriptError
 
-# Functions are made anew in each call: those for slots take 4 microseconds, and leave something to be collected. A
-# script that only may use a part gets a function that makes it when it is called first, and gives these.
-_GIVEN_LATER = {
-    "slots": ("admit", "pass_slots_on"),
-    "claiming": ("begin_claim", "accept_ready", "take_ready", "search", "end_claim"),
-}
-_LATER = """
+# Functions are made anew in each call, at half a microsecond each where caches are cold. Those of a part that a script
+# only may use are made when the part is first called: it is a function, which gives what the part says that it gives.
+_MAKER = """
 local {name}_made
 {name} = function()
   if not {name}_made then
@@ -37,8 +33,8 @@ _FLAGS = "#!lua flags=allow-oom\n"
 def _source(name: str, client: type[Any]) -> tuple[str, str]:
     script = _read(f"{name}.lua")
     parts = _with_what_they_use(_listed("uses", script))
-    later = [_made_later(part, parts) for part in _listed("may use", script)]
-    text = "\n".join([*parts.values(), *later, script])
+    makers = _makers([script, *parts.values()], parts)
+    text = "\n".join([*(f"local {part}" for part in makers), *parts.values(), *makers.values(), script])
     # The server in memory, whose memory is never full, knows no such first line.
     if _WHEN_FULL in script and not client.__module__.startswith("fakeredis"):
         text = _FLAGS + text
@@ -50,7 +46,7 @@ def _read(path: str) -> str:
 
 
 def _listed(heading: str, source: str) -> list[str]:
-    """The parts that a script or a part names in its head, as `-- uses: queues, news`."""
+    """What a script or a part names in its head, as `-- uses: queueing, news`."""
     found = re.search(rf"^-- {heading}: ([\w, ]+)", source, re.MULTILINE)
     return found[1].split(", ") if found else []
 
@@ -66,10 +62,17 @@ def _with_what_they_use(names: Iterable[str], present: Iterable[str] = ()) -> di
     return sources
 
 
-def _made_later(name: str, present: Iterable[str]) -> str:
-    source = "\n".join(_with_what_they_use([name], present).values())
-    given = ", ".join(f"{each} = {each}" for each in _GIVEN_LATER[name])
-    return _LATER.format(name=name, source=source, given=given)
+def _makers(sources: list[str], present: Iterable[str]) -> dict[str, str]:
+    """What makes the parts that these sources only may use, by name, also those that such a part may use."""
+    makers: dict[str, str] = {}
+    for source in sources:
+        for name in _listed("may use", source):
+            if name not in makers:
+                brought = _with_what_they_use([name], present)
+                given = ", ".join(f"{each} = {each}" for each in _listed("gives", brought[name]))
+                makers[name] = _MAKER.format(name=name, source="\n".join(brought.values()), given=given)
+                sources.extend(brought.values())
+    return makers
 
 
 def run(client: Any, name: str, args: list[Any]) -> Any:

@@ -2,12 +2,11 @@
 -- ARGV: owner, then what `begin_claim` asks for   Gives what `search` and `end_claim` give.
 -- also when memory is full
 -- uses: claiming
--- may use: slots
 local owner = ARGV[1]
 if not redis.call('ZSCORE', 'ms:leases', owner) then
   return redis.error_reply('LEASELOST ' .. owner)
 end
-begin_claim(owner, { unpack(ARGV, 2) })
+begin_claim(owner, 2, #ARGV)
 local next_due = search()
 if slots_made then slots_made.pass_slots_on() end
 return { next_due, end_claim() }

@@ -1,6 +1,6 @@
 -- Takes away all that is kept of runs that have ended, beside their records: dead letters and lines that they logged.
 -- ARGV: ids...
--- uses: common
+-- uses: liveness
 for _, id in ipairs(ARGV) do
   if not is_live(id) then
     local job = 'rq:job:' .. id

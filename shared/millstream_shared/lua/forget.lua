@@ -1,7 +1,7 @@
 -- Takes back that runs have ended which did not complete, so that a second execution of their flow run makes them anew.
 -- ARGV: ids...   Gives how many were forgotten.
 -- also when memory is full
--- uses: common
+-- uses: common, liveness
 local count = 0
 for _, id in ipairs(ARGV) do
   local key, job = tree(id), 'rq:job:' .. id

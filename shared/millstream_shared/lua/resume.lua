@@ -3,7 +3,7 @@
 -- ARGV: id, its record as it is now, its next record, name of its queue, RQ's job data, its payload, or '' if its job is kept,
 --       retention in seconds
 -- Gives 1, 0 if the record is another one now, or -1 if nobody knows any more how to execute it.
--- uses: queues, flow_runs
+-- uses: queueing, flow_runs
 local id, before, record, queue, data, payload, keep = unpack(ARGV)
 local key, job = tree(id), 'rq:job:' .. id
 local now = redis.call('HGET', key, id)

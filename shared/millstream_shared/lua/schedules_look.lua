@@ -3,7 +3,7 @@
 -- Gives how long another one's lease still lasts (ms); or 0, the time (ms), a number that is another one after any
 -- change of deployments, when the first schedule fires (ms, or ''), and those that are due: member, score, ...
 -- also when memory is full
--- uses: common
+-- uses: clock
 local holder = redis.call('GET', 'ms:scheduler')
 if holder and holder ~= ARGV[1] then
   return { math.max(redis.call('PTTL', 'ms:scheduler'), 1) }

@@ -5,8 +5,8 @@
 -- Gives the ids that were refused, as another worker had taken them over, or they are flow runs that can only be
 -- Cancelled; what `end_claim` gives; and what `search` gives, if it was called.
 -- also when memory is full
--- uses: queues, endings
--- may use: slots, claiming
+-- uses: endings
+-- may use: requeueing, slots, ready
 local owner, retention, wishes = ARGV[1], ARGV[2], tonumber(ARGV[4])
 local first = 5 + wishes
 local held = 'ms:held:' .. owner
@@ -16,7 +16,7 @@ for i = first, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
 local attempts = redis.call('HMGET', held, unpack(ids))
 for i, id in ipairs(ids) do
   local attempt, record = ARGV[first + 3 * i - 2], ARGV[first + 3 * i - 1]
-  if must_stop(id, record) then
+  if is_flow(id) and unusual_endings().must_stop(id, record) then
     refused[#refused + 1] = id
   elseif attempts[i] == attempt then
     settled[#settled + 1] = id
@@ -35,15 +35,15 @@ local searches = ARGV[3] == '1'
 -- Mostly nothing waited.
 local claims = wishes > 0 and (searches or #freed > 0 or #leaving > 0)
 if claims then
-  claiming().begin_claim(owner, { unpack(ARGV, 5, 4 + wishes) })
-  claiming().accept_ready()
-  freed = claiming().take_ready(freed)
+  ready().begin_claim(owner, 5, 4 + wishes)
+  ready().accept_ready()
+  freed = ready().take_ready(freed)
 end
-enqueue_again(freed)
+if #freed > 0 then requeueing().enqueue_again(freed) end
 if #leaving > 0 then slots().pass_slots_on() end
 tell(told)
 if not claims then return { refused, {} } end
-if not searches or not redis.call('ZSCORE', 'ms:leases', owner) then return { refused, claiming().end_claim() } end
-local next_due = claiming().search()
+if not searches or not redis.call('ZSCORE', 'ms:leases', owner) then return { refused, ready().end_claim() } end
+local next_due = ready().search()
 if slots_made then slots_made.pass_slots_on() end
-return { refused, claiming().end_claim(), next_due }
+return { refused, ready().end_claim(), next_due }

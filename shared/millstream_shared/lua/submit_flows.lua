@@ -4,7 +4,7 @@
 --       ms or '', the flow run around it or '', what becomes of it if its process dies ('resume' or ''), the tag that limits
 --       it or '', what becomes of it where that has no slot ('cancel' or ''), '' or the key of which there may be one run only
 -- Gives the id of each, or that of the run which has its key.
--- uses: queues, upstream, flow_runs, news
+-- uses: requeueing, parking, flow_runs, following
 local inbox, data, again, keep = unpack(ARGV, 1, 4)
 local given, told, ready = {}, {}, {}
 for i = 5, #ARGV, 13 do

@@ -3,7 +3,7 @@
 -- Gives for each nothing, or: status, queue, name, tags, limit that it awaits, number of runs that it waits for,
 -- attempts, crashes, tries, worker, when that began, 's'ync, 'a'sync or 'f'low, payload without the arguments; then 1 if the worker holds it, and
 -- the milliseconds left of the worker's lease.
--- uses: common
+-- uses: clock
 local function number(text, at)
   local a, b, c, d = string.byte(text, at, at + 3)
   return ((a * 256 + b) * 256 + c) * 256 + d

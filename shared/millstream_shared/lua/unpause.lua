@@ -3,7 +3,7 @@
 --       that waits or '', the order for that
 -- Gives 1, or 0 if the record is another one now.
 -- also when memory is full
--- uses: queues, flow_runs
+-- uses: requeueing, flow_runs
 local id, before, record, keep, key, input, owner, order = unpack(ARGV)
 local now, inputs, job = redis.call('HGET', tree(id), id), 'ms:inputs:' .. id, 'rq:job:' .. id
 -- Equal bytes mean that this very call was made before and only its answer was lost.

@@ -1,7 +1,7 @@
 -- Ends runs that no worker has begun yet.
 -- ARGV: retention in seconds, then for each run: id, record   Gives the ids that were withdrawn.
 -- also when memory is full
--- uses: endings, slots
+-- uses: liveness, endings, slots
 local ended, told, freed, gone = {}, {}, {}, {}
 for i = 2, #ARGV, 2 do
   local id = ARGV[i]

@@ -1,5 +1,5 @@
 -- What is different for flow runs: the lists of them, and what they may become.
--- uses: common
+-- uses: common, clock, liveness
 
 -- Keeps the lists of flow runs in step with a record that is about to be written: one list for each state, and, with
 -- `facets`, which only the first record of a run has, those of all, of its flow and of its deployment. Lists of what has

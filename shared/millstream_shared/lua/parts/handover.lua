@@ -1,8 +1,5 @@
 -- What parts leave for each other.
 
--- These parts, for a script that only may use them: each is made when it is called first, see `scripts.py`.
-local slots, claiming
-
 -- What the script takes for the worker that calls it, where that asks for runs: see `claiming.lua`.
 local claim
 

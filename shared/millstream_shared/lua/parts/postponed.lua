@@ -1,5 +1,5 @@
 -- Runs that are to be executed later, and how they come back into their queues.
--- uses: queues
+-- uses: requeueing, clock
 
 -- Puts postponed runs whose time has come in front of their queue. Gives the milliseconds until the next one is due.
 local function enqueue_due(queue)

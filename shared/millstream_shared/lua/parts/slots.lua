@@ -1,5 +1,6 @@
 -- The slots of concurrency limits: who holds them, who stands in line, and how a slot goes from one to the next.
--- uses: queues, news, handover
+-- uses: requeueing, clock, news, handover
+-- gives: admit, pass_slots_on
 --
 -- The holders in `ms:slots:<limit>` are all there is: what counts as taken is what stands there. A holder is a run, of
 -- which the job has the field `slots`, or code of a process, which `ms:holds:<owner>` knows. A slot that was freed goes

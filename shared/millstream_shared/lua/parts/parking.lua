@@ -1,5 +1,6 @@
 -- How a run is held back until others have ended.
--- uses: common
+-- uses: liveness
+-- gives: park_behind
 
 -- Holds a run back until these, their ids joined together, have ended; gives whether any of them has not.
 local function park_behind(id, upstream)
