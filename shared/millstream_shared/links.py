@@ -5,7 +5,8 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from millstream_shared import connections, errors, scripts
+from millstream_shared import connections, errors, memory, scripts
+from millstream_shared.calls import Calls
 from millstream_shared.settings import Settings
 
 
@@ -32,6 +33,8 @@ class Link:
         self.during_outage: Callable[[], object] | None = None
         """Called each time before a call is made again."""
         self.client: Any = client if client is not None else connections.connect(url)
+        self._calls = Calls(self.client)
+        self._flagged = not memory.is_in_memory(self.client)
         self._patience = settings.first_contact_seconds
         self._start_server = start_server
         self._outage_seconds = settings.outage_seconds if outage_seconds is None else outage_seconds
@@ -45,13 +48,6 @@ class Link:
         said: dict[str, Any] = self._persist(lambda _: self.client.info("server"))
         kind = "Valkey" if said.get("server_name") == "valkey" else "Redis"
         return f"{kind} {said.get('valkey_version') or said.get('redis_version', '?')}"
-
-    def use_one_connection(self) -> None:
-        """From now on make all calls over one connection, which is cheaper than to take one from the pool each time.
-
-        Only for who makes them in one thread. Raises RedisUnavailable as `ping` does.
-        """
-        self.client = self._persist(lambda _: self.client.client())
 
     @property
     def is_private(self) -> bool:
@@ -69,6 +65,7 @@ class Link:
 
     def close(self) -> None:
         """Let go of all connections."""
+        self._calls.close()
         self.client.close()
 
     def connection(self) -> Any:
@@ -91,7 +88,11 @@ class Link:
         return self._run(name, list(args))
 
     def _run(self, name: str, args: list[Any]) -> Any:
-        return self._persist(lambda _: scripts.run(self.client, name, args))
+        return self._persist(lambda _: self._send(name, args))
+
+    def _send(self, name: str, args: list[Any]) -> Any:
+        """The answer of a script that is run once."""
+        return scripts.run(self._calls.call, name, args, flagged=self._flagged)
 
     def _persist(self, call: Callable[[bool], Any]) -> Any:
         def counted(again: bool) -> Any:

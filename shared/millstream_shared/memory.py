@@ -34,6 +34,11 @@ def server() -> Generator[str]:
         del _servers[url]
 
 
+def is_in_memory(client: Any) -> bool:
+    """Whether a client is one of such a server."""
+    return type(client).__module__.startswith("fakeredis")
+
+
 def connect(url: str) -> Any:
     """A client. Raises ConfigurationError for a server that is not there: it was closed, or is another process's."""
     server = _servers.get(url)

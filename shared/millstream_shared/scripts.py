@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -30,13 +30,12 @@ _FLAGS = "#!lua flags=allow-oom\n"
 
 
 @cache
-def _source(name: str, client: type[Any]) -> tuple[str, str]:
+def _source(name: str, *, flagged: bool) -> tuple[str, str]:
     script = _read(f"{name}.lua")
     parts = _with_what_they_use(_listed("uses", script))
     makers = _makers([script, *parts.values()], parts)
     text = "\n".join([*(f"local {part}" for part in makers), *parts.values(), *makers.values(), script])
-    # The server in memory, whose memory is never full, knows no such first line.
-    if _WHEN_FULL in script and not client.__module__.startswith("fakeredis"):
+    if _WHEN_FULL in script and flagged:
         text = _FLAGS + text
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
@@ -75,10 +74,14 @@ def _makers(sources: list[str], present: Iterable[str]) -> dict[str, str]:
     return makers
 
 
-def run(client: Any, name: str, args: list[Any]) -> Any:
-    """Run the script `name`; a server that does not know it yet, or has forgotten it, is given it first."""
-    text, digest = _source(name, client.__class__)
+def run(call: Callable[..., Any], name: str, args: list[Any], *, flagged: bool) -> Any:
+    """Run the script `name` with `call`; a server that does not know it yet, or has forgotten it, is given it first.
+
+    With `flagged` the server is told in the first line what it is run in spite of, which a server in memory does not
+    understand.
+    """
+    text, digest = _source(name, flagged=flagged)
     try:
-        return client.execute_command("EVALSHA", digest, 0, *args)
+        return call("EVALSHA", digest, 0, *args)
     except NoScriptError:
-        return client.execute_command("EVAL", text, 0, *args)
+        return call("EVAL", text, 0, *args)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from millstream_shared import connections, ids, keys, limits, records, rq_queue, scripts
+from millstream_shared import connections, ids, keys, limits, records, rq_queue
 from millstream_shared.claims import (
     Claim,
     Claimed,
@@ -52,9 +52,7 @@ class Store(Link):
             for run in some:
                 args += (run.run_id, run.description, run.payload, run.upstream)
             self._persist(
-                lambda repeated, args=args: scripts.run(
-                    self.client, "submit", [*fixed, "1" if repeated or again else "", *args]
-                )
+                lambda repeated, args=args: self._send("submit", [*fixed, "1" if repeated or again else "", *args])
             )
 
     def submit_flows(self, batch: Sequence[QueuedFlowRun], *, inbox: str, again: bool = False) -> list[str]:
@@ -73,7 +71,7 @@ class Store(Link):
 
             def send(repeated: bool, args: list[Any] = args) -> Any:
                 known, keep = "1" if repeated or again else "", self.settings.retention_seconds
-                return scripts.run(self.client, "submit_flows", [inbox, rq_queue.JOB_DATA, known, keep, *args])
+                return self._send("submit_flows", [inbox, rq_queue.JOB_DATA, known, keep, *args])
 
             given += [name.decode() for name in self._persist(send)]
         return given
@@ -319,7 +317,7 @@ class Store(Link):
 
     def _pop(self, timeout: float, *places: str) -> Any:
         with connections.naming_refusals(self.url):
-            return self.client.blmpop(timeout, len(places), *places, direction="LEFT", count=1000)
+            return self._calls.call("BLMPOP", timeout, len(places), *places, "LEFT", "COUNT", 1000)
 
     def _told(self, entries: Sequence[bytes]) -> dict[str, bytes]:
         told = {entry[:32].decode(): entry[32:] for entry in entries}

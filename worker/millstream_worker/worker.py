@@ -94,7 +94,6 @@ class Worker:
         """Work until told to stop; in burst mode, until the queues are empty. Gives the exit status."""
         self._listen_for_signals()
         try:
-            self._store.use_one_connection()
             self._begin()
             while not self._is_done():
                 self._turn()
