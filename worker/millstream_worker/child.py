@@ -5,7 +5,6 @@ import io
 import os
 import signal
 import sys
-from dataclasses import astuple
 from functools import partial
 from typing import Any, cast
 
@@ -126,6 +125,6 @@ class Child:
     def _send(self, outcome: Outcome | Postponed, *, more_to_come: bool) -> None:
         if isinstance(outcome, Postponed):
             log_shipping.flush([outcome.run_id])
-            self._channel.send(channels.FAILED, [astuple(outcome)])
+            self._channel.send(channels.FAILED, [outcome])
         else:
             self._outbox.put(outcome, more_to_come=more_to_come)

@@ -109,10 +109,12 @@ class Crew:
         open_children = self._open()
         if not open_children or self._suspects:
             return 0, 0
-        sync = sum(child.free_threads for child in open_children)
-        if not any(child.lent for child in open_children):
-            sync += ahead
-        return sync, sum(_ASYNC_RUNS_PER_CHILD - child.async_claims for child in open_children)
+        sync = asynchronous = lent = 0
+        for child in open_children:
+            sync += child.free_threads
+            asynchronous += _ASYNC_RUNS_PER_CHILD - child.async_claims
+            lent += child.lent
+        return sync if lent else sync + ahead, asynchronous
 
     # -- what a worker tells
 

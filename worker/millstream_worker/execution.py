@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from contextvars import Context
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from millstream import (
     arguments,
@@ -38,8 +38,7 @@ _KEPT_BATCHES = 1000
 _NOTHING: Final = nullcontext()
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A run that this process is to execute; `crashes` and `tries` as in Claim."""
 
     run_id: str

@@ -77,6 +77,7 @@ class Worker:
         self._registration = Registration(store, options.name, pulse)
         self._settlements = Settlements(store, self._name)
         self._bell = Bell(store, crew.selector, self._look_for_work, _BELL_SECONDS)
+        self._bells = [tuple(map(keys.bell, self._queues(with_flows=has_room))) for has_room in (False, True)]
         self._stops = Stops(store)
         self._orders = Bell(store, crew.selector, self._stop_cancelled, _ORDERS_SECONDS)
         self._schedules = Schedules(store, self._name) if options.is_daemon else None
@@ -128,7 +129,7 @@ class Worker:
         self._claim()
         if not self._may_have_work:
             # Who has no room for a flow run may not take the call for one from a worker that has.
-            self._bell.listen(*map(keys.bell, self._queues(with_flows=self._flows.free_slots > 0)))
+            self._bell.listen(*self._bells[self._flows.free_slots > 0])
         self._orders.listen(keys.orders(self._name))
         self._crew.watch_for_writing()
         for key, events in self._selector.select(self._patience()):
