@@ -100,6 +100,10 @@ class Peculiar(Exception):
     def __init__(self, first: str, second: str) -> None:
         super().__init__(first + second)
 
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        # As exceptions have it, where no library like tblib, which Dask brings, has taught them another way.
+        return type(self), self.args
+
 
 class Locked(Exception):
     """Does not pickle at all."""
