@@ -22,16 +22,26 @@ def server() -> Generator[str]:
     Raises ConfigurationError where fakeredis is not installed.
     """
     try:
-        import fakeredis  # slow, and only for tests
+        import fakeredis  # noqa: F401  # pyright: ignore  # slow, and only for tests
         import lupa  # noqa: F401  # pyright: ignore  # without it fakeredis knows no scripts
     except ImportError as missing:
         raise errors.ConfigurationError(f"{_ADVICE} ({missing})") from missing
     url = f"{SCHEME}{os.getpid()}-{next(_numbers)}"
-    _servers[url] = fakeredis.FakeServer(version=(7, 0))
+    _servers[url] = make()
     try:
         yield url
     finally:
         del _servers[url]
+
+
+def make() -> Any:
+    """A server for clients of fakeredis."""
+    import fakeredis  # slow, and only for tests
+
+    server = fakeredis.FakeServer(version=(7, 0))
+    # Else the first to connect make the database: two of them if they do so at once, and what the one writes is lost.
+    _ = server.dbs[0]
+    return server
 
 
 def is_in_memory(client: Any) -> bool:

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from millstream.embedded import pings
+from millstream_shared import memory
 from tests.harness import waiting
 
 
@@ -88,7 +89,7 @@ class MemoryServer:
     runs = True
 
     def __init__(self) -> None:
-        self._server = fakeredis.FakeServer(version=(7, 0))
+        self._server = memory.make()
 
     def client(self) -> Any:
         return fakeredis.FakeRedis(server=self._server)

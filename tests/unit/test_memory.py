@@ -1,5 +1,8 @@
 """Servers that are only objects of a process."""
 
+import sys
+import threading
+
 import pytest
 
 from millstream_shared import connections, memory
@@ -23,6 +26,30 @@ def test_a_store_is_opened_on_one_by_its_url() -> None:
         store.ping()
         store.take_lease("owner")
         assert store.renew_lease("owner")
+
+
+def test_threads_that_come_first_together_share_its_data() -> None:
+    """None of them writes into a database that no other one sees."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            with memory.server() as url:
+                ready = threading.Barrier(4)
+
+                def count(url: str = url, ready: threading.Barrier = ready) -> None:
+                    client = connections.connect(url)
+                    ready.wait()
+                    client.incr("came")
+
+                threads = [threading.Thread(target=count) for _ in range(4)]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                assert connections.connect(url).get("came") == b"4"
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_one_that_is_not_there_is_an_error() -> None:
