@@ -74,7 +74,9 @@ class Link:
 
     def command(self, *words: Any) -> Any:
         """One command that can safely be made twice, for a module that keeps things of its own kind."""
-        return self._persist(lambda _: self.client.execute_command(*words))
+        answer = self._persist(lambda _: self._calls.call(*words))
+        convert = self.client.response_callbacks.get(words[0])
+        return convert(answer) if convert else answer
 
     def ask(self, *words: Any) -> Any:
         """The answer to such a command; None where the server refuses to say, as hosted ones do."""
