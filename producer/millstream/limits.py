@@ -116,7 +116,8 @@ def _check(name: str, limit: Any, decay: Any) -> None:
 
 def _not_found(name: str) -> errors.ObjectNotFound:
     if limits.is_of_tag(name):
-        advice = f"millstream concurrency-limit create {name.removeprefix(of_tag(''))} N"
+        tag = name.removeprefix(of_tag(""))
+        missing, advice = f"on the tag {tag!r}", f"millstream concurrency-limit create {tag} N"
     else:
-        advice = f"millstream gcl create {name} --limit N"
-    return errors.ObjectNotFound(f"There is no concurrency limit {name!r}. Make it by `{advice}`.")
+        missing, advice = repr(name), f"millstream gcl create {name} --limit N"
+    return errors.ObjectNotFound(f"There is no concurrency limit {missing}. Make it by `{advice}`.")

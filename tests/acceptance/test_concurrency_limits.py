@@ -284,6 +284,12 @@ def test_direct_calls_in_an_async_flow_keep_to_a_limit_made_by_the_command(runni
     assert json.loads(running.cli("concurrency-limit", "ls", "--json").succeed()) == []
 
 
+def test_the_commands_say_what_is_no_limit(valkey: RealServer) -> None:
+    """A number below 0 is no option that nobody knows; one that was not made is named as it was asked for."""
+    assert "-1 is not in the range" in millstream(valkey.url, "concurrency-limit", "create", "db", "-1", code=2)
+    assert "on the tag 'db'" in millstream(valkey.url, "concurrency-limit", "inspect", "db", code=1)
+
+
 def test_an_interrupted_flow_takes_its_waiting_runs_along(
     running: Processes, ledger: Ledger, limits: Limits, start_workers: Callable[..., list[Process]]
 ) -> None:

@@ -402,7 +402,7 @@ def test_limits_are_made_read_changed_and_deleted(name: str) -> None:
     for gone in (limits.read, limits.inspect, limits.reset, limits.delete, limits.update):
         with pytest.raises(ObjectNotFound, match=f"gcl create {name}"):
             gone(name)
-    with pytest.raises(ObjectNotFound, match=f"concurrency-limit create {name}"):
+    with pytest.raises(ObjectNotFound, match=f"on the tag '{name}'.*concurrency-limit create {name}"):
         limits.read(limits.of_tag(name))
     with pytest.raises(ValueError, match="number of slots"):
         limits.create(name, -1)

@@ -13,7 +13,8 @@ def concurrency_limit() -> None:
     """Limit how many task runs that carry a tag are executed at once, in all processes that use one Redis."""
 
 
-@concurrency_limit.command()
+# It has no options: what looks like one is a number, which is then said to be too small.
+@concurrency_limit.command(context_settings={"ignore_unknown_options": True})
 @click.argument("tag", shell_complete=suggestions.limited_tags)
 @click.argument("limit", type=_SLOTS)
 def create(tag: str, limit: int) -> None:
