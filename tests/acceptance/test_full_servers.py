@@ -13,6 +13,7 @@ from millstream_shared.settings import get_settings
 from millstream_shared.store import Store
 from millstream_worker.bells import Bell
 from millstream_worker.registration import Registration
+from millstream_worker.rq_worker import RegisteredWorker
 from tests.harness import eventually
 from tests.harness.ledgers import PROGRAM, Ledger
 from tests.harness.processes import Process, Processes
@@ -145,6 +146,20 @@ def test_a_worker_starts_and_stops_on_a_full_server(running: Processes, folder: 
     start_worker(running, real.url, **gate)
     eventually(lambda: client.zcard("ms:leases") == 1, 30)  # the script's was given up, and its flow run ended
     client.close()
+
+
+def test_a_worker_hears_that_it_is_suspended_also_on_a_full_server(real: RealServer) -> None:
+    """Memory that fills up between a heartbeat and this question is no end of it."""
+    store, client = Store(real.url, get_settings()), real.client()
+    worker = RegisteredWorker(store, "worker-1", ["default"])
+    client.set("rq:suspended", 1)
+    fill(client)
+    assert worker.is_suspended()
+    client.delete("rq:suspended")
+    assert not worker.is_suspended()
+    client.config_set("maxmemory", 0)
+    client.close()
+    store.close()
 
 
 def fill_disk(server: RealServer) -> None:

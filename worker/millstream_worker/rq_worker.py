@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from redis.exceptions import OutOfMemoryError
 from rq import get_current_job, worker_registration
-from rq.suspension import is_suspended
+from rq.suspension import WORKERS_SUSPENDED
 from rq.worker import BaseWorker, WorkerStatus
 
 from millstream_shared import connections, errors
@@ -95,7 +95,8 @@ class RegisteredWorker(BaseWorker):
 
     def is_suspended(self) -> bool:
         """Whether `rq suspend` has told all workers to pause."""
-        return bool(is_suspended(self.connection))
+        # RQ asks in a transaction, which a server without room refuses.
+        return bool(self.connection.exists(WORKERS_SUSPENDED))
 
     def maintain(self) -> None:
         """RQ's own upkeep of registries, every ten minutes, for the jobs that stock workers left there."""
