@@ -38,7 +38,8 @@ class Request:
 class Ticket:
     """One request on its way. `answer` is the latest known; `future` is done when somebody who waits has the last one.
 
-    `on_loss` is called, in a thread of ours, if the slots are lost while they are held.
+    `is_lost`: the slots were lost while they were held. `on_loss` is called, in a thread of ours, if that is noticed
+    before they are given back.
     """
 
     __slots__ = ("answer", "closed", "future", "id", "is_lost", "lock", "on_loss", "renew_at", "request")
@@ -81,17 +82,25 @@ class Slots:
         return answer
 
     def give_back(self, ticket: Ticket) -> None:
-        """Give back what the ticket holds, or stop waiting. Can be called at any time, also twice."""
+        """Give back what the ticket holds, or stop waiting. Can be called at any time, also twice.
+
+        If the slots were lost meanwhile and nobody has noticed, that is said now.
+        """
         self._waiting.pop(ticket.id, None)
-        self._leased.pop(ticket.id, None)
         with ticket.lock:
             if ticket.closed:
                 return
             ticket.closed = True
+            # Not so after a fork, in the child: the parent holds them.
+            is_held_here = self._leased.pop(ticket.id, None) is not None
             answer = ticket.answer
             # Without an answer it is not known what became of the question.
             if answer is None or answer.holds or answer.verdict == "waits":
-                self.limits.free(self._owner, [ticket.id])
+                outages = self._store.outages
+                is_lost = bool(self.limits.free(self._owner, [ticket.id]))
+                # A call that was made again may find that its first try has freed them, and only the answer was lost.
+                if is_lost and is_held_here and self._store.outages == outages:
+                    self._lose(ticket)
 
     @property
     def is_waiting(self) -> bool:
@@ -134,14 +143,17 @@ class Slots:
         for ticket in due:
             ticket.renew_at = now + ticket.request.lease_seconds / 3
             if ticket.id in lost and self._leased.pop(ticket.id, None):
-                ticket.is_lost = True
-                _logger.warning(
-                    "The slots of %s in %r are lost: this process was silent for too long, or the limit was reset.",
-                    ticket.request.label,
-                    ", ".join(ticket.request.names),
-                )
+                self._lose(ticket)
                 if ticket.on_loss:
                     ticket.on_loss()
+
+    def _lose(self, ticket: Ticket) -> None:
+        ticket.is_lost = True
+        _logger.warning(
+            "The slots of %s in %r are lost: this process was silent for too long, or the limit was reset.",
+            ticket.request.label,
+            ", ".join(ticket.request.names),
+        )
 
     def _ask_again(self, ticket: Ticket) -> None:
         answer = self._ask(ticket)

@@ -208,10 +208,16 @@ class Limits:
         )
         return Answer(verdict.decode(), about.decode(), 0.0, _names(missing), _names(decaying), bool(holds))
 
-    def free(self, owner: str, ids: Sequence[str]) -> None:
-        """Give back what these hold, or take them out of the line."""
+    def free(self, owner: str, ids: Sequence[str]) -> list[str]:
+        """Give back what these hold, or take them out of the line.
+
+        The ids of those of which nothing is known, as after a `free` before this one, and of those that had a lease of
+        their own and have lost their slots.
+        """
+        lost: list[str] = []
         for at in range(0, len(ids), _MOST_AT_ONCE):
-            self._script("free", owner, *ids[at : at + _MOST_AT_ONCE])
+            lost += [id.decode() for id in self._script("free", owner, *ids[at : at + _MOST_AT_ONCE])]
+        return lost
 
     def extend(self, owner: str, leases: Sequence[tuple[str, float]]) -> list[str]:
         """Prolong leases: (id, seconds). The ids of those whose slots are lost."""

@@ -73,8 +73,8 @@ async def direct(count, seconds):
     outcomes = await asyncio.gather(*(tagged_async(seconds) for _ in range(count)), return_exceptions=True)
     assert outcomes == [None] * count, outcomes
 
-def hold(name, seconds):
-    with concurrency(name):
+def hold(name, seconds, strict=False):
+    with concurrency(name, strict=strict):
         note("start")
         time.sleep(seconds)
 
@@ -82,7 +82,7 @@ if __name__ == "__main__":
     name, *arguments = sys.argv[1:]
     begun = time.monotonic()
     if name == "hold":
-        hold(arguments[0], float(arguments[1]))
+        hold(arguments[0], float(arguments[1]), *arguments[2:])
     elif name == "mixed":
         mixed(int(arguments[0]), float(arguments[1]))
     elif name == "direct":
@@ -233,6 +233,26 @@ def test_the_slot_of_a_killed_holder_is_free_again_in_twenty_seconds(
     eventually(lambda: len(ledger.lines("start")) == 4, 25)
     seconds = {line["pid"]: line["at"] - killed for line in ledger.lines("start")}
     assert all(seconds[waiter.pid] < 20 for waiter in waiters), seconds
+
+
+def test_a_holder_that_was_frozen_past_its_lease_hears_that_its_slots_are_lost(
+    running: Processes, ledger: Ledger, limits: Limits
+) -> None:
+    """Others have had them meanwhile; its block ends with the error if it is strict, else with a warning."""
+    for name in ("code", "strict"):
+        limits.write(name, "new", limit=1)
+    lenient = running.python(PROGRAM, "hold", "code", "1", **QUICK)
+    strict = running.python(PROGRAM, "hold", "strict", "1", "strict", **QUICK)
+    eventually(lambda: len(ledger.lines("start")) == 2)
+    for holder in (lenient, strict):
+        holder.send(signal.SIGSTOP)
+    for name in ("code", "strict"):
+        running.python(PROGRAM, "hold", name, "0", **QUICK).succeed()
+    for holder in (lenient, strict):
+        holder.send(signal.SIGCONT)
+    assert "'code' are lost" in lenient.succeed()
+    assert strict.wait() == 1
+    assert "ConcurrencySlotAcquisitionError" in strict.output
 
 
 @pytest.mark.parametrize("name", ["nothing", "nothing_async"])

@@ -438,6 +438,31 @@ def test_slots_whose_lease_is_not_renewed_are_free(
     limits.free(client, [kept, lost, next_one])
 
 
+def test_who_gives_back_is_told_whether_it_still_held_its_slots(
+    limits: Limits, client: str, make: Callable[..., str], store: Store
+) -> None:
+    """Not so if its lease ran out or the limit was made anew; one that is deleted or switched off asks for nothing."""
+    make("l", 9)
+    make("off", 9)
+    make("gone", 9)
+    kept, late, waits = new_id(), new_id(), new_id()
+    for each in (kept, late):
+        limits.acquire(client, each, ["l", "off", "gone"], label="c", lease_seconds=60)
+    limits.acquire(client, waits, ["l"], label="c", occupy=9, lease_seconds=60)
+    store.client.zadd(keys.SLOT_LEASES, {f"{late} {client}": 1})
+    limits.write("off", "old", active=False)
+    limits.delete("gone")
+    store.reap(client)
+    assert limits.free(client, [kept, late, waits]) == [late]
+    assert limits.free(client, [kept]) == [kept]
+    both = new_id()
+    limits.acquire(client, both, ["l", "off"], label="c", lease_seconds=60)
+    limits.delete("l")
+    make("l", 9)
+    assert limits.free(client, [both]) == [both]
+    assert [each.taken for each in limits.read()] == [0, 0]
+
+
 def test_a_process_that_ends_gives_back_its_slots(limits: Limits, store: Store, make: Callable[..., str]) -> None:
     """Also those that its code still holds, or waits for."""
     make("l", 1)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.exceptions import ConnectionError
 
 from millstream import flow, limits, task
 from millstream.concurrency import asyncio as async_limits
@@ -22,6 +23,7 @@ from millstream.exceptions import (
     ObjectNotFound,
 )
 from millstream.task_runners import QueueTaskRunner, TaskRunner
+from millstream_shared.calls import Calls
 from tests.harness import eventually
 
 
@@ -94,6 +96,23 @@ def fails_once(path: Path) -> str:
         path.touch()
         raise ValueError("the first time")
     return "done"
+
+
+def make_anew(limit: str) -> None:
+    """Have nobody hold a slot of it any more."""
+    limits.delete(limit)
+    limits.create(limit, 1)
+
+
+def make_anew_and_fail(limit: str) -> None:
+    make_anew(limit)
+    raise ZeroDivisionError
+
+
+@task
+def inside_limit_made_anew(limit: str) -> None:
+    with concurrency(limit, strict=True):
+        make_anew(limit)
 
 
 @task
@@ -339,6 +358,85 @@ def test_what_can_never_be_had_is_an_error(name: str) -> None:
             concurrency(name, **wrong)  # type: ignore[arg-type]
     with pytest.raises(InvalidNameError):
         concurrency("")
+
+
+@pytest.fixture
+def warnings_of_limits(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
+    """What is logged of limits."""
+    monkeypatch.setattr(logging.getLogger("millstream"), "propagate", True)
+    caplog.set_level("WARNING", logger="millstream.concurrency")
+    return caplog
+
+
+def test_slots_that_were_lost_meanwhile_are_warned_of_at_the_end(
+    name: str, warnings_of_limits: pytest.LogCaptureFixture
+) -> None:
+    """However short the block is, and once."""
+    limits.create(name, 1)
+    with concurrency(name):
+        pass
+    with concurrency(name):
+        make_anew(name)
+    assert [f"'{name}' are lost" in message for message in warnings_of_limits.messages] == [True]
+
+
+def test_lost_slots_are_an_error_where_strict(name: str) -> None:
+    """At the end of the block; an error that leaves it anyway is not replaced."""
+    limits.create(name, 1)
+    with concurrency(name, strict=True):
+        pass
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="lost"), concurrency(name, strict=True):
+        make_anew(name)
+    with pytest.raises(ZeroDivisionError), concurrency(name, strict=True):
+        make_anew_and_fail(name)
+
+
+async def test_lost_slots_are_an_error_in_async_code_too(name: str) -> None:
+    """The task is not left cancelled."""
+    limits.create(name, 1)
+    with pytest.raises(ConcurrencySlotAcquisitionError, match="lost"):
+        async with async_limits.concurrency(name, strict=True):
+            make_anew(name)
+    with pytest.raises(ZeroDivisionError):
+        async with async_limits.concurrency(name, strict=True):
+            make_anew_and_fail(name)
+    task = asyncio.current_task()
+    assert task
+    assert task.cancelling() == 0
+
+
+def test_a_task_run_fails_whose_strict_slots_were_lost(task_runner: TaskRunner, name: str) -> None:
+    """Also in the process of a worker."""
+    limits.create(name, 1)
+
+    @flow(task_runner=task_runner)
+    def one() -> str:
+        with pytest.raises(ConcurrencySlotAcquisitionError, match="lost"):
+            inside_limit_made_anew.submit(name).result()
+        return "went on"
+
+    assert one() == "went on"
+
+
+def test_a_lost_answer_is_not_taken_for_lost_slots(
+    name: str, monkeypatch: pytest.MonkeyPatch, warnings_of_limits: pytest.LogCaptureFixture
+) -> None:
+    """Giving back is tried again after an outage, and then there is nothing left to give back."""
+    limits.create(name, 1)
+    here, make_call, lost = threading.current_thread(), Calls.call, list[object]()
+
+    def call_and_lose_the_first_answer(calls: Calls, *words: object) -> object:
+        answer = make_call(calls, *words)
+        if threading.current_thread() is here and not lost:
+            lost.append(words[0])
+            raise ConnectionError("The line went dead.")
+        return answer
+
+    with concurrency(name, strict=True):
+        monkeypatch.setattr(Calls, "call", call_and_lose_the_first_answer)
+    assert lost[0] in ("EVALSHA", "EVAL")
+    assert limits.read(name).taken == 0
+    assert warnings_of_limits.messages == []
 
 
 # --- slots that come back with time -----------------------------------------------------------------------------------
