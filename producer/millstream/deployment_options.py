@@ -1,7 +1,9 @@
 """What programs can say of a deployment, and its record made of that, or an error that says what is wrong."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack, cast
 
 from millstream import flow_sources, schedules, schemas
@@ -11,6 +13,27 @@ from millstream_shared.schedules import ScheduleRecord
 
 if TYPE_CHECKING:
     from millstream.flows import Flow
+
+
+class ConcurrencyLimitStrategy(StrEnum):
+    """What becomes of a run over the limit of its deployment: it waits, or it is cancelled."""
+
+    ENQUEUE = "ENQUEUE"
+    CANCEL_NEW = "CANCEL_NEW"
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyLimitConfig:
+    """How many runs of a deployment are executed at once (1 or more), and what becomes of others. Else a ValueError."""
+
+    limit: int
+    collision_strategy: ConcurrencyLimitStrategy | deployments.CollisionStrategy = ConcurrencyLimitStrategy.ENQUEUE
+
+    def __post_init__(self) -> None:
+        """Refuse what no deployment could have."""
+        _number(self.limit)
+        # Frozen, so it is set the long way: the text counts as the member of that name.
+        object.__setattr__(self, "collision_strategy", ConcurrencyLimitStrategy(_strategy(self.collision_strategy)))
 
 
 class DeploymentKeywords(TypedDict, total=False):
@@ -30,8 +53,8 @@ class DeploymentKeywords(TypedDict, total=False):
     queue: str | None
     work_queue_name: str | None
     work_pool_name: str | None
-    concurrency_limit: int | Mapping[str, Any] | None
-    collision_strategy: deployments.CollisionStrategy | None
+    concurrency_limit: int | ConcurrencyLimitConfig | Mapping[str, Any] | None
+    collision_strategy: ConcurrencyLimitStrategy | deployments.CollisionStrategy | None
     on_crash: deployments.OnCrash
     job_variables: None
     image: None
@@ -122,18 +145,39 @@ def _queue(given: DeploymentKeywords) -> str | None:
     return found
 
 
-def _limit(limit: Any, strategy: Any) -> tuple[int | None, Any]:
-    if isinstance(limit, Mapping):
-        config = cast("Mapping[str, Any]", limit)
-        unknown = sorted(config.keys() - {"limit", "collision_strategy"})
-        if unknown:
-            raise ValueError(f"concurrency_limit has limit and collision_strategy; got {', '.join(unknown)}.")
-        return _limit(config.get("limit"), config.get("collision_strategy") or strategy)
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+def _limit(given: Any, beside: Any) -> tuple[int | None, deployments.CollisionStrategy]:
+    """How many, and what becomes of others, which can be said in the limit or beside it."""
+    limit, within = _taken_apart(given)
+    said: list[deployments.CollisionStrategy] = [_strategy(each) for each in (within, beside) if each is not None]
+    if len(set(said)) > 1:
+        raise ValueError(f"collision_strategy is {said[0]!r} in concurrency_limit and {said[1]!r} beside it: give one.")
+    return limit, said[0] if said else "ENQUEUE"
+
+
+def _taken_apart(given: Any) -> tuple[int | None, Any]:
+    if given is None:
+        return None, None
+    if isinstance(given, ConcurrencyLimitConfig):
+        return given.limit, given.collision_strategy
+    if not isinstance(given, Mapping):
+        return _number(given), None
+    config = cast("Mapping[str, Any]", given)
+    unknown = sorted(config.keys() - {"limit", "collision_strategy"})
+    if unknown:
+        raise ValueError(f"concurrency_limit has limit and collision_strategy; got {', '.join(unknown)}.")
+    return _number(config.get("limit")), config.get("collision_strategy")
+
+
+def _number(limit: Any) -> int:
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise ValueError(f"concurrency_limit is a number of runs, 1 or more; got {limit!r}.")
-    if strategy not in (None, "ENQUEUE", "CANCEL_NEW"):
-        raise ValueError(f"collision_strategy is 'ENQUEUE' or 'CANCEL_NEW'; got {strategy!r}.")
-    return limit, strategy or "ENQUEUE"
+    return limit
+
+
+def _strategy(given: Any) -> deployments.CollisionStrategy:
+    if given not in ("ENQUEUE", "CANCEL_NEW"):
+        raise ValueError(f"collision_strategy is 'ENQUEUE' or 'CANCEL_NEW'; got {given!r}.")
+    return "CANCEL_NEW" if given == "CANCEL_NEW" else "ENQUEUE"
 
 
 def _tags(given: Any) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 from uuid import UUID
 
 from millstream import deployment_options, serving, sessions
-from millstream.deployment_options import DeploymentKeywords
+from millstream.deployment_options import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, DeploymentKeywords
 from millstream.git_sources import GitRepository
 from millstream.triggering import arun_deployment, run_deployment
 from millstream.utilities import asyncutils
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from millstream.flows import Flow
 
 __all__ = [
+    "ConcurrencyLimitConfig",
+    "ConcurrencyLimitStrategy",
     "Deployment",
     "DeploymentKeywords",
     "DeploymentRecord",

@@ -50,8 +50,9 @@ class Deployable:
         (seconds), `rrule`, `schedule` and `schedules`, see `millstream.schedules`; `paused` (as it is): its schedules
         do not fire; `queue`, also called `work_queue_name` or `work_pool_name` (the flow's, else the default queue),
         from which workers take its runs; `concurrency_limit`, how many of its runs are executed at once, and
-        `collision_strategy` for further ones: "ENQUEUE" (they wait) or "CANCEL_NEW"; `on_crash`: a run whose process
-        died is Crashed ("crash"), or goes on where it was ("resume").
+        `collision_strategy` for further ones: "ENQUEUE" (they wait) or "CANCEL_NEW", both of which can be said in one
+        `millstream.deployments.ConcurrencyLimitConfig`; `on_crash`: a run whose process died is Crashed ("crash"), or
+        goes on where it was ("resume").
 
         Raises InvalidNameError for a name with `/ % & > <`; MissingFlowError for a flow that other processes cannot
         find; ParameterBindError and ParameterTypeError for parameters that the flow does not take, and for schedules
@@ -85,7 +86,7 @@ class Deployable:
         name: str | None = None,
         *,
         limit: int | None = None,
-        global_limit: int | Mapping[str, Any] | None = None,
+        global_limit: "int | deployments.ConcurrencyLimitConfig | Mapping[str, Any] | None" = None,
         pause_on_shutdown: bool = True,
         **given: "Unpack[deployments.DeploymentKeywords]",
     ) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 
 from millstream import deploy, deployments, exceptions, flow, flows, runtime, task
+from millstream.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from millstream.deployments import Deployment
 from millstream.schedules import Cron, Interval
 from millstream.task_runners import QueueTaskRunner
@@ -239,6 +240,8 @@ def test_a_schedule_has_all_parameters_that_its_runs_need() -> None:
         ({"job_variables": {"env": {}}}, ValueError, "'job_variables' means nothing here"),
         ({"concurrency_limit": 0}, ValueError, "1 or more; got 0"),
         ({"concurrency_limit": {"limits": 1}}, ValueError, "got limits"),
+        ({"concurrency_limit": {"collision_strategy": "CANCEL_NEW"}}, ValueError, "1 or more; got None"),
+        ({"concurrency_limit": "3"}, ValueError, "1 or more; got '3'"),
         ({"collision_strategy": "DROP"}, ValueError, "'ENQUEUE' or 'CANCEL_NEW'"),
         ({"on_crash": "retry"}, ValueError, "'crash' or 'resume'"),
         ({"queue": "a", "work_pool_name": "b"}, ValueError, "give one"),
@@ -260,6 +263,32 @@ def test_a_concurrency_limit_says_what_becomes_of_further_runs() -> None:
     cancels = clean.to_deployment("x", concurrency_limit={"limit": 1, "collision_strategy": "CANCEL_NEW"}).record
     assert (waits.concurrency_limit, waits.collision_strategy) == (3, "ENQUEUE")
     assert (cancels.concurrency_limit, cancels.collision_strategy) == (1, "CANCEL_NEW")
+
+
+def test_a_concurrency_limit_can_be_a_config() -> None:
+    """Wherever a number can be, with the strategy as a member or as its text."""
+    waits = clean.to_deployment("x", concurrency_limit=ConcurrencyLimitConfig(3)).record
+    cancels = Deployment.build_from_flow(
+        clean,
+        "x",
+        concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW),
+    ).record
+    assert (waits.concurrency_limit, waits.collision_strategy) == (3, "ENQUEUE")
+    assert (cancels.concurrency_limit, cancels.collision_strategy) == (1, "CANCEL_NEW")
+    assert ConcurrencyLimitConfig(1, "CANCEL_NEW").collision_strategy is ConcurrencyLimitStrategy.CANCEL_NEW
+    clean.deploy("limited", concurrency_limit=ConcurrencyLimitConfig(2, "CANCEL_NEW"))
+    kept = deployments.read("clean/limited")
+    assert (kept.concurrency_limit, kept.collision_strategy) == (2, "CANCEL_NEW")
+
+
+def test_a_concurrency_limit_that_makes_no_sense_is_refused() -> None:
+    """Where it is made, and where two things are said of it."""
+    with pytest.raises(ValueError, match="1 or more; got 0"):
+        ConcurrencyLimitConfig(0)
+    with pytest.raises(ValueError, match="'ENQUEUE' or 'CANCEL_NEW'; got 'DROP'"):
+        ConcurrencyLimitConfig(1, "DROP")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'ENQUEUE' in concurrency_limit and 'CANCEL_NEW' beside it: give one"):
+        clean.to_deployment("x", concurrency_limit=ConcurrencyLimitConfig(1), collision_strategy="CANCEL_NEW")
 
 
 def test_what_does_not_exist_is_named() -> None:
