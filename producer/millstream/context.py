@@ -67,7 +67,6 @@ class FlowRunContext:
     flow: Flow[..., Any] | None
     flow_run: FlowRun
     task_runner: TaskRunner[Any]
-    parameters: dict[str, Any] = field(default_factory=dict[str, Any])
     start_time: float = field(default_factory=time.time)
     submitted: Submitted = field(default_factory=Submitted)
     results: Manner | None = None
@@ -75,6 +74,11 @@ class FlowRunContext:
     call_ids: CallIds | None = None
     pauses: int = 0
     _tokens: tuple[Token[Any], ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Those of the flow run. In a worker they are read when they are asked for, and raise what that raises."""
+        return self.flow_run.parameters
 
     @staticmethod
     def get() -> FlowRunContext | None:

@@ -2,7 +2,8 @@
 
 Outside of runs each is None, or an empty list or dictionary. For tests a fact can be set from outside:
 `MILLSTREAM__RUNTIME__FLOW_RUN__NAME=mine`; lists take their elements between commas, dictionaries take JSON. The
-words, and that way to set them, are those of `prefect.runtime`.
+words, and that way to set them, are those of `prefect.runtime`. `api_url` and `ui_url` are None in runs too,
+unless they are set so: no server has a page for each run.
 """
 
 import json
@@ -90,6 +91,8 @@ class _FlowRunFacts(_Runtime):
     parent_deployment_id = _text(lambda run: _dashed(_deployment_of_parent(run)))
     root_flow_run_id = _text(lambda run: _dashed(_root(run)))
     job_variables = _mapping(lambda _: {})
+    api_url = _text(lambda _: None)
+    ui_url = _text(lambda _: None)
 
 
 class _TaskRunFacts(_Runtime):
@@ -103,6 +106,8 @@ class _TaskRunFacts(_Runtime):
     tags = _texts(lambda run: sorted(run.tags))
     parameters = _mapping(lambda run: run.parameters)
     run_count = _number(lambda run: run.run_count)
+    api_url = _text(lambda _: None)
+    ui_url = _text(lambda _: None)
 
 
 class _DeploymentFacts(_Runtime):

@@ -6,16 +6,17 @@ The parameters are kept once for a flow run, and read by those that ask for them
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from millstream import context, printing, sessions
 from millstream.result_options import Manner
 from millstream.runs import FlowRun
-from millstream_shared import envelopes, errors, packing, references, values
+from millstream_shared import envelopes, errors, packing, references, states, values
 from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.references import Reference
 from millstream_shared.settings import get_settings
+from millstream_shared.states import State
 
 if TYPE_CHECKING:
     from millstream.flows import Flow
@@ -147,14 +148,17 @@ def read_shared(session: "Session", flow_run_id: str) -> Shared | None:
     return None if stored is None else Shared(*packing.unpack(stored))
 
 
+@dataclass(eq=False)
 class RemoteFlowRun(FlowRun):
-    """A flow run of another process. Its parameters are read from the store when they are asked for.
+    """A flow run of another process, Running. Its parameters are read from the store when they are asked for.
 
     Reading them raises UnpicklableArgument for parameters that cannot be sent, PayloadRefused for what cannot be
     trusted, MissingResult or RedisUnavailable.
     """
 
     __slots__ = ("_parameters",)
+
+    state: State[Any] = field(default_factory=states.Running, kw_only=True)
 
     @property
     def parameters(self) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]

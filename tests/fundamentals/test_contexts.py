@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,18 @@ def tags_here() -> list[str]:
 @task
 def innermost() -> str:
     return type(get_run_context()).__name__
+
+
+@task
+def flow_run_here() -> tuple[dict[str, Any], bool]:
+    context = FlowRunContext.get()
+    assert context.parameters == context.flow_run.parameters
+    return context.parameters, context.flow_run.state.is_running()
+
+
+@task
+async def flow_run_here_async() -> tuple[dict[str, Any], bool]:
+    return flow_run_here.fn()
 
 
 def test_tags_go_to_runs_started_inside(task_runner: TaskRunner) -> None:
@@ -82,6 +95,17 @@ def test_contexts_tell_the_run() -> None:
         return z + inner(1)
 
     assert outer(3) == 6
+
+
+def test_a_task_finds_the_context_of_its_flow_run(task_runner: TaskRunner) -> None:
+    """With its parameters and its state, wherever the task is executed."""
+
+    @flow(task_runner=task_runner)
+    def asking(up_to: int, days: int = 7) -> list[tuple[dict[str, Any], bool]]:
+        assert (up_to, days) == (4, 7)
+        return [each.submit().result() for each in (flow_run_here, flow_run_here_async)]
+
+    assert asking(4) == [({"up_to": 4, "days": 7}, True)] * 2
 
 
 def test_the_innermost_context_is_found(task_runner: TaskRunner) -> None:

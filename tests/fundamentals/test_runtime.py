@@ -22,8 +22,10 @@ FLOW_FACTS = [
     "scheduled_start_time",
     "parent_flow_run_id",
     "root_flow_run_id",
+    "api_url",
+    "ui_url",
 ]
-TASK_FACTS = ["id", "name", "task_name", "tags", "parameters", "run_count"]
+TASK_FACTS = ["id", "name", "task_name", "tags", "parameters", "run_count", "api_url", "ui_url"]
 
 
 def facts(of: Any, names: list[str]) -> dict[str, Any]:
@@ -135,6 +137,16 @@ def test_a_fact_that_does_not_exist_is_named() -> None:
         _ = runtime.task_run.flow_name
 
 
+def test_no_run_has_a_page_of_its_own(task_runner: TaskRunner) -> None:
+    """Its addresses are there to be asked for, and are None."""
+
+    @flow(task_runner=task_runner)
+    def asking() -> list[dict[str, Any]]:
+        return [facts(runtime.flow_run, FLOW_FACTS), of_my_flow.submit().result(), of_my_task.submit().result()]
+
+    assert all((found["api_url"], found["ui_url"]) == (None, None) for found in asking())
+
+
 def test_facts_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of code that reads them."""
     for name, text in {
@@ -142,11 +154,13 @@ def test_facts_can_be_set_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         "FLOW_RUN__TAGS": "a,b",
         "FLOW_RUN__PARAMETERS": '{"x": 1}',
         "FLOW_RUN__SCHEDULED_START_TIME": "2026-01-02T03:04:05+00:00",
+        "FLOW_RUN__UI_URL": "https://host/mine",
         "TASK_RUN__RUN_COUNT": "4",
     }.items():
         monkeypatch.setenv(f"MILLSTREAM__RUNTIME__{name}", text)
     assert (runtime.flow_run.name, runtime.flow_run.tags, runtime.flow_run.parameters) == ("mine", ["a", "b"], {"x": 1})
     assert runtime.flow_run.scheduled_start_time == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert (runtime.flow_run.ui_url, runtime.flow_run.api_url) == ("https://host/mine", None)
     assert runtime.task_run.run_count == 4
     monkeypatch.setenv("MILLSTREAM__RUNTIME__TASK_RUN__RUN_COUNT", "many")
     with pytest.raises(ValueError, match=r"MILLSTREAM__RUNTIME__TASK_RUN__RUN_COUNT cannot be 'many'"):
