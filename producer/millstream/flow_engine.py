@@ -88,7 +88,7 @@ def _steps(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> dri
     refused = yield from _prepared(flow, run, wait_for)
     if refused is not None:
         yield drivers.Call(recording.flow_run_changed, (run,))
-        return (yield from _end(flow, run, refused))
+        return (yield from _ended(flow, run, refused))
     if around is None or call is None:
         return (yield from _executed(flow, run))
     state = around.completed(call, run.parameters)
@@ -120,10 +120,15 @@ def _executed(flow: "Flow[..., Any]", run: FlowRun) -> drivers.Steps[State[Any]]
             except BaseException as crash:
                 yield from drivers.closing(crash, _crashed(flow, run, _state_after(crash, run)))
                 raise
-    runs.enter(run, state)
     if run.pause is not None:
+        runs.enter(run, state)
         return (yield from _suspended(flow, run, state))
-    with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+    return (yield from _ended(flow, run, state))
+
+
+def _ended(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
+    runs.enter(run, state)
+    with FlowRunContext(flow, run, flow.task_runner):
         yield from _ended_hooks(flow, run, state)
     return (yield from _end(flow, run, state))
 
@@ -140,7 +145,7 @@ def _prepared(flow: "Flow[..., Any]", run: FlowRun, wait_for: Sequence[Any]) -> 
         resolved = yield from engine.inputs(run.parameters, wait_for)
         run.parameters = flow.validate_parameters(resolved) if flow.should_validate_parameters else resolved
         if flow.options.flow_run_name is not None:
-            with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+            with FlowRunContext(flow, run, flow.task_runner):
                 run.name = names.rendered(flow.options.flow_run_name, run.parameters, "flow_run_name")
     except errors.UpstreamTaskError as upstream:
         return states.NotReady(message=str(upstream))
@@ -185,7 +190,6 @@ def _attempt(
                 flow,
                 run,
                 runner,
-                run.parameters,
                 results=manner,
                 subflows=subflows,
                 call_ids=call_ids,
@@ -224,7 +228,7 @@ def _logs_prints(flow: "Flow[..., Any]") -> bool:
 def _crashed(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> drivers.Steps[State[Any]]:
     if flow.options.on_crashed or flow.options.on_cancellation:
         runs.enter(run, state)
-        with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+        with FlowRunContext(flow, run, flow.task_runner):
             yield from _ended_hooks(flow, run, state)
     return (yield from _end(flow, run, state))
 
@@ -250,7 +254,7 @@ def _clear_away(run_id: str) -> None:
 def call_hooks(flow: "Flow[..., Any]", run: FlowRun, state: State[Any]) -> None:
     """Call the hooks for the end of a run whose process was killed."""
     runs.enter(run, state)
-    with FlowRunContext(flow, run, flow.task_runner, run.parameters):
+    with FlowRunContext(flow, run, flow.task_runner):
         drivers.drive(_ended_hooks(flow, run, state))
 
 

@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from millstream import arguments, context, mapping, printing, recording, runs, sessions
+from millstream import arguments, context, dependencies, mapping, printing, recording, runs, sessions
 from millstream.arguments import Encoded
 from millstream.futures import Future, FutureList
 from millstream.runners import queue as queue_runner
 from millstream.runs import FlowRun
-from millstream_shared import envelopes, kept, states
+from millstream_shared import envelopes, errors, kept, states
 from millstream_shared.claims import QueuedFlowRun
 from millstream_shared.flow_headers import FlowHeader
 from millstream_shared.settings import get_settings
@@ -80,8 +81,9 @@ def map_over(flow: "Flow[..., Any]", parameters: dict[str, Any], wait_for: Seque
 def _encoded(flow: "Flow[..., Any]", parameters: dict[str, Any], wait_for: Sequence[Any]) -> Encoded:
     body = arguments.encode_for_queue(flow.name, parameters, wait_for)
     if flow.should_validate_parameters and not body.upstream:
-        # As early as it can be done; the worker does it again, and casts.
-        flow.validate_parameters(parameters)
+        # As early as it can be done; the worker does it again, and casts. What is not queued has ended by now.
+        with suppress(errors.UpstreamTaskError):  # Then the run does not begin.
+            flow.validate_parameters(dependencies.resolve_parameters(parameters))
     return body
 
 

@@ -37,6 +37,8 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
     def __init__(self, fn: Callable[P, R], **given: Unpack[FlowKeywords]) -> None:
         name, description = functions.described(functions.checked(fn, "flow"))
         super().__init__(fn, FlowOptions.for_function(names.flow_name(name), description, given))
+        if self.should_validate_parameters:
+            validation.check_annotations(self.parameters)
 
     queue = functions.option["str | None"]()
     flow_run_name = functions.option["names.Template | None"]()
@@ -85,6 +87,15 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
     def _validator(self) -> validation.Validator:
         return validation.Validator(self.fn, self.parameters)
 
+    def _state(self) -> dict[str, Any]:
+        # Names in an annotation that is a text lead to something in this process only.
+        return super()._state() | {"hints": self._validator.hints if self.should_validate_parameters else None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if state["hints"] is not None:
+            self._validator.hints = state["hints"]
+
     if TYPE_CHECKING:
         # For type checkers: on an instance the first parameter is given.
         @overload
@@ -99,22 +110,23 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
     @overload
     def __call__(
         self: "Flow[..., Coroutine[Any, Any, T]]",
+        /,
         *args: Any,
         return_state: Literal[True],
         wait_for: Any = None,
         **kwargs: Any,
     ) -> Coroutine[Any, Any, State[T]]: ...
     @overload
-    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
+    def __call__(self, /, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
     @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def __call__(self, first: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
     @overload
     def __call__(self, first: Any, second: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
     @overload
-    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
-    def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
+    def __call__(self, /, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Run the flow here and now, and give its value, or its state with `return_state`.
 
         An async flow gives a coroutine, a generator flow a generator, as tasks do. Inside a flow or task it runs as a
@@ -136,7 +148,7 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
         return state if return_state else states.value_of(state)
 
     @signatures.submitting
-    def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+    def submit(self, /, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Queue a run of the flow, for a worker, which executes it in a process of its own; gives a future at once.
 
         Works in flows, in tasks and outside of both; in one it is a child of that run, which waits for it before it is
@@ -154,7 +166,7 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
         return future.state
 
     @signatures.mapping
-    def map(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+    def map(self, /, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Submit one run per element of the arguments that are iterable; the others go to every run as they are.
 
         What is iterated over, and what is raised for it, is as in `Task.map`. Gives the futures in input order, or,

@@ -1,5 +1,6 @@
 """Validation of a flow's parameters against its annotations, by pydantic, which is imported when first needed."""
 
+import ast
 import functools
 import inspect
 import typing
@@ -11,6 +12,27 @@ from millstream_shared import errors
 
 # A value of exactly one of these is valid as it is, which spares short programs the import of pydantic.
 _SCALARS: Final = (int, str, float, bool, bytes)
+
+
+def check_annotations(parameters: Parameters) -> None:
+    """Raises ValueError, naming the parameter, for an annotation that cannot be one, or a text that is no Python."""
+    for key, member in parameters.signature.parameters.items():
+        if not _may_be_type(member.annotation):
+            raise ValueError(
+                f"The annotation of {key!r}, a parameter of {parameters.name!r}, is no type: {member.annotation!r}. "
+                f"Correct it, or switch validate_parameters off."
+            )
+
+
+def _may_be_type(annotation: Any) -> bool:
+    if not isinstance(annotation, str):
+        return not isinstance(annotation, int | float | complex | bytes | list | tuple | dict | set)
+    try:
+        expression = ast.parse(annotation, mode="eval").body
+    except SyntaxError:
+        return False
+    # With `from __future__ import annotations` a text has one more pair of quotes.
+    return _may_be_type(expression.value) if isinstance(expression, ast.Constant) else True
 
 
 class Validator:

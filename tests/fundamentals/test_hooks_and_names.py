@@ -34,6 +34,19 @@ def breaks(*_: Any) -> None:
     raise RuntimeError("the hook itself")
 
 
+def test_parameters_that_do_not_fit_are_a_failure_for_hooks_too() -> None:
+    """The function is not called, and `on_running` is not, but `on_failure` is."""
+    called: list[str] = []
+
+    @flow(on_failure=[lambda *_: called.append("failed")], on_running=[lambda *_: called.append("running")])
+    def typed(number: int) -> None:
+        called.append(f"called with {number}")
+
+    given: Any = "many"
+    assert typed(given, return_state=True).is_failed()
+    assert called == ["failed"]
+
+
 HOOKS = {"on_running": [running], "on_completion": [breaks, ended], "on_failure": [failed]}
 
 

@@ -4,12 +4,17 @@ import asyncio
 import os
 from typing import Any
 
+import pydantic
 import pytest
 
 from millstream import exceptions, flow, get_run_logger, runtime, sessions, tags, task
 from millstream.futures import as_completed, future_of, wait
-from millstream.task_runners import QueueTaskRunner
+from millstream.task_runners import QueueTaskRunner, TaskRunner
 from millstream_shared import records
+
+
+class Size(pydantic.BaseModel):
+    width: int
 
 
 @task
@@ -126,6 +131,39 @@ def test_parameters_are_checked_before_there_is_a_run() -> None:
     with pytest.raises(exceptions.UnpicklableArgument, match="words"):
         typed.submit(1, words=(text for text in ["a"]))
     assert typed.submit("5", words=("a",)).result() == (5, ["a"])
+
+
+def test_values_of_runs_are_checked_in_their_place(task_runner: TaskRunner) -> None:
+    """Of futures whichever runner they are from, and of states; a run that failed leaves nothing to be checked."""
+
+    @task
+    def text(given: str) -> str:
+        return given
+
+    @flow(task_runner=task_runner)
+    def submitting() -> list[int]:
+        one, two = text.submit("1"), text("2", return_state=True)
+        numbers = typed.map([one, two]).result()
+        return [typed.submit(one).result()[0], typed.submit(two).result()[0], *(number for number, _ in numbers)]
+
+    @flow(task_runner=task_runner)
+    def failing_first() -> str:
+        return typed.submit(double.submit("x", wait_for=[failing("no", return_state=True)]), return_state=True).name
+
+    assert submitting() == [1, 2, 1, 2]
+    assert failing_first() == "NotReady"
+
+
+def test_annotations_that_are_texts_are_those_of_the_script() -> None:
+    """Though the flow travels to another process, which has not what they name."""
+
+    @flow
+    def width(size: "Size", more: "list[Size]") -> int:
+        return size.width + sum(each.width for each in more)
+
+    given: Any = {"width": "3"}
+    assert width(given, [given]) == 6
+    assert width.submit(given, [given]).result() == 6
 
 
 def test_futures_are_dependencies() -> None:

@@ -41,6 +41,19 @@ def annotated(annotation: Any):
     return flow(give)
 
 
+@pytest.mark.parametrize("annotation", ["Lst[", 5, [int], "'Lst['"])
+def test_what_can_be_no_annotation_is_refused_when_it_is_declared(annotation: Any) -> None:
+    """By name, unless nothing is to be validated."""
+    with pytest.raises(ValueError, match="annotation of 'value', a parameter of 'give'"):
+        annotated(annotation)
+
+    def give(value):
+        return value
+
+    give.__annotations__ = {"value": annotation}
+    assert flow(give, validate_parameters=False)(1) == 1
+
+
 A_UUID = uuid.UUID(int=7)
 
 
