@@ -86,7 +86,12 @@ class Future(Generic[R]):
         return self._done
 
     def wait(self, timeout: float | None = None) -> None:
-        """Block until the run has ended, or `timeout` seconds (default: no limit) have passed. Raises for neither."""
+        """Block until the run has ended, or `timeout` seconds (default: no limit) have passed. Raises for neither.
+
+        Raises ValueError for a negative timeout.
+        """
+        if timeout is not None:
+            waiting.check_timeout(timeout)
         if not self._done:
             waiting.wait_for_all((self,), timeout)
 

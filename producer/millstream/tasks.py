@@ -94,22 +94,23 @@ class Task(functions.Function[P, R, TaskOptions]):
     @overload
     def __call__(
         self: "Task[..., Coroutine[Any, Any, T]]",
+        /,
         *args: Any,
         return_state: Literal[True],
         wait_for: Any = None,
         **kwargs: Any,
     ) -> Coroutine[Any, Any, State[T]]: ...
     @overload
-    def __call__(self, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
+    def __call__(self, /, *args: Any, return_state: Literal[True], wait_for: Any = None, **kwargs: Any) -> State[R]: ...
     @overload
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R: ...
     @overload
     def __call__(self, first: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
     @overload
     def __call__(self, first: Any, second: Upstream, /, *args: Any, **kwargs: Any) -> R: ...
     @overload
-    def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
-    def __call__(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
+    def __call__(self, /, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Run the task here and now, and give its value, or its state with `return_state`.
 
         An async task gives a coroutine. A generator task gives a generator, an async one an async generator, whose
@@ -131,7 +132,7 @@ class Task(functions.Function[P, R, TaskOptions]):
         return _returned(engine.call(self.unbound, parameters, upstream), return_state)
 
     @signatures.submitting
-    def submit(self, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
+    def submit(self, /, *args: Any, return_state: bool = False, wait_for: Any = None, **kwargs: Any) -> Any:
         """Hand one run of the task to the flow run's task runner; gives a future at once, for async tasks too.
 
         The run waits for futures in its arguments and in `wait_for`. With `return_state` this call waits, and gives the
@@ -173,18 +174,18 @@ class Task(functions.Function[P, R, TaskOptions]):
         return [future.state for future in futures]
 
     @overload
-    def delay(self: "Task[P, Coroutine[Any, Any, T]]", *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
+    def delay(self: "Task[P, Coroutine[Any, Any, T]]", /, *args: P.args, **kwargs: P.kwargs) -> Future[T]: ...
     @overload
     def delay(
-        self: "Task[P, Iterator[T] | AsyncIterator[T]]", *args: P.args, **kwargs: P.kwargs
+        self: "Task[P, Iterator[T] | AsyncIterator[T]]", /, *args: P.args, **kwargs: P.kwargs
     ) -> Future[list[T]]: ...
     @overload
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> Future[R]: ...
     @overload
     def delay(self, first: Upstream, /, *args: Any, **kwargs: Any) -> Future[Any]: ...
     @overload
     def delay(self, first: Any, second: Upstream, /, *args: Any, **kwargs: Any) -> Future[Any]: ...
-    def delay(self, *args: Any, **kwargs: Any) -> Future[Any]:
+    def delay(self, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a worker run the task in the background, and give a future at once; in a flow run or outside.
 
         The run belongs to no flow: nobody waits for it, and it goes on when this process has ended. Its future can be

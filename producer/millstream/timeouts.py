@@ -12,6 +12,8 @@ from millstream.interrupts import Interrupt, Target
 
 R = TypeVar("R")
 
+_MUCH_LATER = 0.3
+
 
 class TimeLimitExceeded(TimeoutError):
     """The function of a run took longer than its `timeout_seconds`."""
@@ -46,12 +48,16 @@ def call(seconds: float, function: Callable[..., R], *args: Any) -> R:
         if not limit.fired:
             raise  # a limit further out
         # With the line that was interrupted.
-        raise exceeded(seconds).with_traceback(interrupt.__traceback__) from None
+        late = time.monotonic() - limit.deadline
+        raise exceeded(seconds, late).with_traceback(interrupt.__traceback__) from None
 
 
-def exceeded(seconds: float) -> TimeLimitExceeded:
-    """The error for a limit of so many seconds."""
-    return TimeLimitExceeded(f"It took longer than its time limit of {seconds:g} seconds.")
+def exceeded(seconds: float, late: float = 0.0) -> TimeLimitExceeded:
+    """The error for a limit of so many seconds, to which the function was held `late` by so many."""
+    told = f"It took longer than its time limit of {seconds:g} seconds"
+    if late > _MUCH_LATER:
+        told += f", by {late:.1f}: a blocking call in it could not be interrupted"
+    return TimeLimitExceeded(f"{told}.")
 
 
 class _Limit(Target):

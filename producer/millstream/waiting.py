@@ -103,10 +103,11 @@ class DoneAndNotDoneFutures(NamedTuple, Generic[R]):
 def wait(futures: "Iterable[Future[R]]", timeout: float | None = None) -> DoneAndNotDoneFutures[R]:
     """Wait for all of `futures`, at most `timeout` seconds, and tell which are done.
 
-    Never raises for a run that failed, nor when time is up. Raises ValueError for a negative timeout.
+    Never raises for a run that failed, nor when time is up. Raises ValueError for a negative timeout, TypeError for
+    what is not futures.
     """
     check_timeout(timeout)
-    unique = set(futures)
+    unique = set(_checked(futures, "wait"))
     wait_for_all(unique, timeout)
     done = {future for future in unique if future.done()}
     return DoneAndNotDoneFutures(done, unique - done)
@@ -117,10 +118,11 @@ class as_completed(Generic[R]):
 
     For `for` and for `async for`. Raises TimeoutError when `timeout` seconds (default: no limit) pass before the last
     one, counted from the first step; 0 gives what is done now. A negative timeout raises ValueError at the first step.
+    What is not futures raises TypeError.
     """
 
     def __init__(self, futures: "Iterable[Future[R]]", timeout: float | None = None) -> None:
-        self._futures = list(dict.fromkeys(futures))
+        self._futures = list(dict.fromkeys(_checked(futures, "as_completed")))
         self._timeout = timeout
         self._steps = self._in_order()
 
@@ -230,6 +232,16 @@ def _into_loop(loop: asyncio.AbstractEventLoop, function: Callable[[Any], object
             loop.call_soon_threadsafe(function, future)
 
     return call
+
+
+def _checked(futures: "Iterable[Future[R]]", caller: str) -> "list[Future[R]]":
+    if hasattr(futures, "when_done"):
+        raise TypeError(f"{caller}() takes several futures, and {futures!r} is one: call its own `wait` or `result`.")
+    found = list(futures)
+    for each in found:
+        if not hasattr(each, "when_done"):
+            raise TypeError(f"{caller}() takes futures; one of these is of type {type(each).__name__}.")
+    return found
 
 
 def check_timeout(timeout: float | None) -> None:

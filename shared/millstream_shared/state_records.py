@@ -33,6 +33,13 @@ FINAL_TYPES: Final = frozenset({StateType.COMPLETED, StateType.FAILED, StateType
 _DEFAULT_NAMES: Final = {kind: kind.value.capitalize() for kind in StateType}
 
 
+def _checked(type: Any) -> StateType:
+    try:
+        return StateType(type)
+    except ValueError:
+        raise ValueError(f"{type!r} is no type of a state: these are {', '.join(StateType)}.") from None
+
+
 class _NoData:
     """The absence of a value, which is not the value None."""
 
@@ -62,8 +69,9 @@ class State(Generic[R]):
     """Where a run stands.
 
     `type` is one of nine kinds, `name` a finer word for it (default: the type's), `message` a sentence for people,
-    `timestamp` unix seconds (default: now). `run_id` and `run_name` are set on a state that a run reached, and None on
-    one that was made by hand. `details` holds what some states need: a scheduled time, a pause key.
+    `timestamp` unix seconds, or a datetime for them (default: now). `run_id` and `run_name` are set on a state that a
+    run reached, and None on one that was made by hand. `details` holds what some states need: a scheduled time, a pause
+    key. Raises ValueError for a type that is none.
     """
 
     __slots__ = ("_data", "_id", "details", "message", "name", "run_id", "run_name", "timestamp", "type")
@@ -74,13 +82,17 @@ class State(Generic[R]):
         name: str | None = None,
         message: str | None = None,
         data: Any = NO_DATA,
-        timestamp: float | None = None,
+        timestamp: float | datetime | None = None,
         id: uuid.UUID | None = None,
         details: dict[str, Any] | None = None,
     ) -> None:
+        if type.__class__ is not StateType:
+            type = _checked(type)
         self.type = type
         self.name = name or _DEFAULT_NAMES[type]
         self.message = message
+        if isinstance(timestamp, datetime):
+            timestamp = timestamp.timestamp()
         self.timestamp = time.time() if timestamp is None else timestamp
         self.details = details
         self.run_id: str | None = None
@@ -288,8 +300,8 @@ def raise_state_exception(state: State[Any]) -> None:
 
 
 def is_state_iterable(value: object) -> TypeGuard[Iterable[State[Any]]]:
-    """Whether `value` is a list, set or tuple, not empty, of states only."""
-    if not isinstance(value, list | set | tuple | frozenset):
+    """Whether `value` is a list, set or tuple, not empty, of states only; an annotation, as `quote`, is one value."""
+    if hasattr(value, "unwrap") or not isinstance(value, list | set | tuple | frozenset):
         return False
     members = cast("Iterable[object]", value)
     return bool(members) and all(isinstance(member, State) for member in members)

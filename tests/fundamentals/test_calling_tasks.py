@@ -29,6 +29,14 @@ def test_a_call_gives_the_value() -> None:
     assert add(1, b=2) == 3
 
 
+@pytest.mark.parametrize("decorate", [task, flow])
+def test_a_parameter_may_be_called_self(decorate: type) -> None:
+    """Also of a plain function, and given by name."""
+    pair = decorate(lambda self, other: (self, other))
+    assert pair(self=1, other=2) == (1, 2)
+    assert flow(lambda: pair.submit(self=1, other=2).result())() == (1, 2)
+
+
 def test_a_call_within_a_flow_gives_the_value() -> None:
     """Inside of a flow the same."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import types
 from collections.abc import Coroutine, Generator
+from functools import partial
 
 import pytest
 
@@ -171,6 +172,15 @@ def test_quoted_states_are_a_value() -> None:
     state = flow(lambda: quote([Failed()]))(return_state=True)
     assert state.is_completed()
     assert state.result()[0].is_failed()
+
+
+@pytest.mark.parametrize("decorate", [task, flow])
+def test_a_quoted_state_is_a_value(decorate: type) -> None:
+    """Whatever it is, the run completes with it."""
+    for make in (partial(Failed, message="no"), partial(Completed, data=3)):
+        state = decorate(lambda make=make: quote(make()))(return_state=True)
+        assert state.is_completed()
+        assert (state.data.type, state.data.message) == (make().type, make().message)
 
 
 def test_a_generator_that_is_returned_becomes_a_list() -> None:

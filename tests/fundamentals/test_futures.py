@@ -168,6 +168,27 @@ def test_a_timeout_is_not_negative(waiting) -> None:
         waiting(FutureList(), timeout=-1)
 
 
+def test_a_single_future_is_not_waited_for_backwards(task_runner: TaskRunner) -> None:
+    """A negative timeout is a mistake here too."""
+
+    @flow(task_runner=task_runner)
+    def waiting() -> None:
+        future = double.submit(1)
+        for wait_for_it in (future.wait, future.result):
+            with pytest.raises(ValueError, match="-1"):
+                wait_for_it(timeout=-1)
+
+    waiting()
+
+
+@pytest.mark.parametrize("waiting", [wait, as_completed])
+@pytest.mark.parametrize("given", [[1], [FutureList()], Future("id", "name")])
+def test_what_is_not_futures_is_refused(waiting, given) -> None:
+    """With the name of the function, and of the type that was found."""
+    with pytest.raises(TypeError, match=rf"{waiting.__name__}\(\) takes"):
+        waiting(given)
+
+
 def test_as_completed_gives_them_as_they_end(concurrent_runner: TaskRunner) -> None:
     """Those that have ended first, each once."""
 

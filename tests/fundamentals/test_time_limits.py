@@ -72,6 +72,20 @@ def test_a_time_limit_raises_a_timeout_error(task_runner: TaskRunner) -> None:
         computing()
 
 
+def test_a_call_that_could_not_be_interrupted_is_told(concurrent_runner: TaskRunner) -> None:
+    """By how much the run was late, and why."""
+
+    @task(timeout_seconds=0.1)
+    def blocked() -> None:
+        time.sleep(0.8)
+
+    @flow(task_runner=concurrent_runner)
+    def limited() -> str | None:
+        return blocked.submit(return_state=True).message
+
+    assert "by 0.7: a blocking call" in str(limited())
+
+
 def test_who_is_in_time_is_left_alone(task_runner: TaskRunner) -> None:
     """A limit costs nothing that can be seen."""
 

@@ -75,6 +75,16 @@ def test_a_state_has_an_id_and_a_time() -> None:
     assert abs(state.time - datetime.now(UTC)) < timedelta(minutes=1)
 
 
+def test_a_state_is_made_of_what_means_a_type_and_a_time() -> None:
+    """A word for the type, a datetime for the time; what is no type is refused, and told what there is."""
+    moment = datetime(2026, 11, 28, 9, 30, tzinfo=UTC)
+    state = State("COMPLETED", timestamp=moment)  # type: ignore[arg-type]  # pyright: ignore
+    assert state.type is StateType.COMPLETED
+    assert (state.time, state.timestamp) == (moment, moment.timestamp())
+    with pytest.raises(ValueError, match=r"'DONE'.*COMPLETED"):
+        State("DONE")  # type: ignore[arg-type]  # pyright: ignore
+
+
 def test_a_state_survives_pickling() -> None:
     """With its value, or with having none."""
     full = pickle.loads(pickle.dumps(states.Completed(data={"a": 1})))
