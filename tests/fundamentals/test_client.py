@@ -111,6 +111,22 @@ def test_a_client_is_used_bare_or_in_a_block(deployment_id: uuid.UUID) -> None:
     assert asyncio.run(get_client(sync_client=False).read_deployments())[0].full_name == "doubled/d"
 
 
+@pytest.mark.parametrize("is_sync", [None, True, False])
+def test_each_method_has_a_twin_that_is_awaited(deployment_id: uuid.UUID, is_sync: bool | None) -> None:
+    """Whatever the client is otherwise; what is no method has none."""
+    client = get_client(is_sync)
+
+    async def main() -> int:
+        run = await client.acreate_flow_run(deployment_id=deployment_id, parameters={"x": 2})
+        ended = await client.await_for_flow_run(run.id)
+        return await ended.state.aresult()
+
+    assert asyncio.run(main()) == 4
+    for name in ("anothing", "read_nothing", "a_do", "a"):
+        with pytest.raises(AttributeError, match=f"'Client' object has no attribute '{name}'"):
+            getattr(client, name)
+
+
 def test_a_task_triggers_by_the_client(client: Client, deployment_id: uuid.UUID) -> None:
     """The run stands by itself: it is nobody's child, and has no tags from around it."""
     run = client.wait_for_flow_run(has_a_task_that_triggers(deployment_id), timeout=20)

@@ -13,7 +13,8 @@ class Client(FlowRunCalls, DeploymentCalls, LimitCalls):
     """Calls to the store that this process uses. It holds nothing of its own, and may be used by several threads.
 
     Use it as it is, in `with` or in `async with`. Its methods are plain calls in sync code; where an event loop runs
-    they give awaitables, so that it is not blocked. All raise RedisUnavailable when the server does not answer.
+    they give awaitables, so that it is not blocked. Each has a twin that always does, as `aread_flow_run` for
+    `read_flow_run`. All raise RedisUnavailable when the server does not answer.
     """
 
     def __enter__(self) -> Self:
