@@ -26,7 +26,7 @@ class CallIds:
         self._seed = f"{flow_run_id} {tries}".encode()
         self._keys: dict[str, bytes] = {}
         self._made: dict[bytes, int] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def of_tasks(self, task: str, batch: Iterable[bytes]) -> list[str]:
         """Ids for runs of `task`, one for each of these arguments."""

@@ -57,7 +57,7 @@ class _Thread:
     def __init__(self) -> None:
         self._chores: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def do(self, chore: Callable[[], None]) -> None:
         self._chores.put(chore)

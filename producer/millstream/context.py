@@ -37,7 +37,7 @@ class Submitted:
 
     def __init__(self) -> None:
         self._futures: list[Future[Any]] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._prune_at = 1000
 
     def extend(self, futures: Iterable[Future[Any]]) -> None:

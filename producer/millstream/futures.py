@@ -33,8 +33,10 @@ T = TypeVar("T")
 Outcome = State[Any] | Callable[[], State[Any]]
 _logger = logging.getLogger("millstream.futures")
 
-# One lock for all futures: it is held for a few instructions only, and ten thousand futures need no lock each.
-_lock = threading.Lock()
+# One lock for all futures: it is held for a few instructions only, and ten thousand futures need no lock each. Like all
+# locks that calls of the API take it can be entered again: between any two instructions the garbage collector may end a
+# generator, or a signal's handler begin, that makes such a call.
+_lock = threading.RLock()
 
 
 class Future(Generic[R]):
@@ -144,10 +146,11 @@ class Future(Generic[R]):
 
     def when_done(self, callback: Callable[[Future[Any]], object]) -> None:
         """Register `callback`, or call it at once if the run has ended."""
+        alone = [callback]
         with _lock:
             if not self._done:
                 if self._callbacks is None:
-                    self._callbacks = [callback]
+                    self._callbacks = alone
                 else:
                     self._callbacks.append(callback)
                 return
@@ -177,11 +180,12 @@ class Future(Generic[R]):
 
     def _claim(self) -> tuple[Callable[[], State[Any]] | None, threading.Event]:
         """The decoder for the one thread that shall call it, None for others, and the event that it has been called."""
+        has_been_called = threading.Event()
         with _lock:
             if isinstance(self._decoder, threading.Event):
                 return None, self._decoder
-            decoder, self._decoder = self._decoder, threading.Event()
-            return decoder, self._decoder
+            decoder, self._decoder = self._decoder, has_been_called
+            return decoder, has_been_called
 
 
 def _state_from(decoder: Callable[[], State[Any]]) -> State[Any]:

@@ -33,7 +33,7 @@ class LocalWorkers:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._workers: dict[str, LocalWorker] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
 
     def ensure(self, queue: str) -> None:

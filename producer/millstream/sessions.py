@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _current: "Session | None" = None
 _looking: "Store | None" = None
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def current() -> "Session":
@@ -91,7 +91,7 @@ def _forget() -> None:
     global _current, _looking, _lock
     if _current is not None:
         _current.drop_in_fork()
-    _current, _looking, _lock = None, None, threading.Lock()
+    _current, _looking, _lock = None, None, threading.RLock()
 
 
 atexit.register(end)

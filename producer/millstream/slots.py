@@ -53,7 +53,7 @@ class Ticket:
         self.on_loss: Callable[[], object] | None = None
         self.renew_at = 0.0
         # Asking and giving back must not cross on their way to the server.
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
 
     def wait(self, timeout: float | None) -> bool:
         """Block until there is an answer; False if that takes longer than `timeout` seconds."""

@@ -21,7 +21,7 @@ class Subflows:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._calls: Counter[tuple[str, str, str]] = Counter()
         self._completed: dict[Call, tuple[dict[str, Any], State[Any]]] = {}
 

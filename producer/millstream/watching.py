@@ -37,7 +37,7 @@ class Watcher:
         self._every_second = every_second
         self._futures: dict[str, list[Future[Any]]] = {}
         self._missing: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = False
         self._renew_at = 0.0
         self._look_at, self._between_looks = 0.0, _WAIT

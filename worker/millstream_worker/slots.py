@@ -29,7 +29,7 @@ class Slots(Generic[W]):
         self._work = work
         self._on_lent = on_lent
         self._pieces: deque[W] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._called = threading.Condition(self._lock)
         self._busy = self._idle = 0
         self._takers: set[int] = set()

@@ -59,7 +59,7 @@ class Trip:
         self._wait_for = wait_for
         self._on_end = on_end
         self._context = contextvars.copy_context()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ended = False
 
     @property
@@ -164,7 +164,7 @@ class ElsewhereTaskRunner(TaskRunner[Future[Any]]):
 
     def __init__(self) -> None:
         self._trips: dict[Trip, None] = {}
-        self._trips_lock = threading.Lock()
+        self._trips_lock = threading.RLock()
         self._shares: str | None = None
 
     @abstractmethod
@@ -260,7 +260,7 @@ class _Definition:
 
     def __init__(self, task: "Task[..., Any]") -> None:
         self._task = task
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._packed: bytes | None = None
 
     def __call__(self) -> bytes:

@@ -53,7 +53,7 @@ class HomeboundSession:
     def __init__(self) -> None:
         self._name = ids.new_owner_id("client")
         self._real: Any = None
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
 
     @property
     def recorder(self) -> "HomeboundSession":

@@ -15,7 +15,7 @@ class Pool:
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._work_ready = threading.Condition(self._lock)
         self._slot_free = threading.Condition(self._lock)
         self._thread_gone = threading.Condition(self._lock)

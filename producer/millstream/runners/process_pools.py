@@ -40,7 +40,7 @@ class ProcessPool:
     def __init__(self, limit: int | None, initialization: bytes) -> None:
         self._limit = limit or os.cpu_count() or 1
         self._initialization = initialization
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._trip_came = threading.Condition(self._lock)
         self._thread_gone = threading.Condition(self._lock)
         self._trips: deque[Trip] = deque()
