@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from millstream import sessions, withdrawals
-from millstream_shared import errors
+from millstream_shared import errors, ids
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.records import Record
 from millstream_shared.states import State
@@ -27,7 +27,7 @@ def cancel(flow_run_id: uuid.UUID | str) -> State[None]:
     Raises ValueError for what is no id, ObjectNotFound if there is no such flow run (any more), AlreadyEnded if it has
     ended, RedisUnavailable if there is no server.
     """
-    run_id = (flow_run_id if isinstance(flow_run_id, uuid.UUID) else uuid.UUID(flow_run_id)).hex
+    run_id = ids.digits_of(flow_run_id)
     store = sessions.store()
     found = FlowRuns(store).read(run_id)
     if found is None or found.kind != "flow":

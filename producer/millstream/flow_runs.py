@@ -8,7 +8,7 @@ from typing import Any
 
 from millstream import drivers, pausing, sessions
 from millstream.utilities import asyncutils
-from millstream_shared import errors, states
+from millstream_shared import errors, ids, states
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.records import Record
 from millstream_shared.settings import get_settings
@@ -102,7 +102,7 @@ def _here_or_awaitable(steps: drivers.Steps[Any]) -> Any:
 def _resume(flow_run_id: uuid.UUID | str, run_input: Any) -> None:
     from millstream import input  # pydantic, and what reads JSON Schemas
 
-    run_id = (flow_run_id if isinstance(flow_run_id, uuid.UUID) else uuid.UUID(flow_run_id)).hex
+    run_id = ids.digits_of(flow_run_id)
     flow_runs = FlowRuns(sessions.store())
     while True:
         found = flow_runs.read(run_id)

@@ -34,6 +34,8 @@ H = TypeVar("H", bound=Hook)
 class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
     """A function whose calls are flow runs. Made by `@flow`, or by `Flow(fn, **options)`."""
 
+    _run_name = "flow_run_name"
+
     def __init__(self, fn: Callable[P, R], **given: Unpack[FlowKeywords]) -> None:
         name, description = functions.described(functions.checked(fn, "flow"))
         super().__init__(fn, FlowOptions.for_function(names.flow_name(name), description, given))
@@ -67,7 +69,7 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
 
     def with_options(self, **given: Unpack[FlowKeywords]) -> "Flow[P, R]":
         """A copy with other options; those not given stay."""
-        derived = self._derived(self.options.updated(**given))
+        derived = self._derived(self.options.updated(**given))._checked()
         derived.place = None  # What is found there has not these options.
         return derived
 
@@ -143,7 +145,7 @@ class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
             stream = flow_engine.stream_async if self.isasync else flow_engine.stream
             return stream(self.unbound, runs.new_flow_run(self, parameters), upstream)
         if self.isasync:
-            return self._call_async(parameters, upstream, return_state)
+            return self._like_its_function(self._call_async(parameters, upstream, return_state))
         state = flow_engine.run_flow(self.unbound, runs.new_flow_run(self, parameters), upstream)
         return state if return_state else states.value_of(state)
 

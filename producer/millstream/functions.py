@@ -3,9 +3,10 @@
 import copyreg
 import functools
 import inspect
-from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, Generic, ParamSpec, Self, TypeVar, cast
 
+from millstream import names
 from millstream.hooks import Hook
 from millstream.parameters import Parameters
 from millstream_shared import entrypoints
@@ -44,6 +45,8 @@ class Function(Generic[P, R, Options]):
     parameters: Parameters
     isasync: bool
     isgenerator: bool
+    _run_name: ClassVar[str]
+    """The option that names runs."""
 
     name = option[str]()
     description = option["str | None"]()
@@ -62,6 +65,12 @@ class Function(Generic[P, R, Options]):
     def __init__(self, fn: Callable[P, R], options: Options) -> None:
         self._kind = _method_kind(fn)
         self._setup(cast("Any", fn).__func__ if self._kind else fn, options)
+        self._checked()
+
+    def _checked(self) -> Self:
+        """Itself. Raises ValueError for a name of its runs that asks for what is no parameter."""
+        names.check_fields(getattr(self.options, self._run_name), self.parameters.names, self._run_name)
+        return self
 
     def _setup(self, fn: Callable[..., Any], options: Options) -> None:
         functools.update_wrapper(cast("Any", self), fn)
@@ -86,6 +95,11 @@ class Function(Generic[P, R, Options]):
         Raises ParameterBindError when the arguments do not fit.
         """
         return self.parameters.bind((*self._bound, *args) if self._bound else args, kwargs)
+
+    def _like_its_function(self, coroutine: Coroutine[Any, Any, Any]) -> Coroutine[Any, Any, Any]:
+        """The coroutine of a call, named so that a warning that it was never awaited tells of which function it is."""
+        coroutine.__name__ = coroutine.__qualname__ = self.parameters.name
+        return coroutine
 
     def _refuse_state(self, return_state: bool) -> None:
         """Raise ValueError where a state is asked for before there can be one."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from millstream import waiting
 from millstream.waiting import DoneAndNotDoneFutures, as_completed, blocking, set_blocking_hook, wait
-from millstream_shared import states
+from millstream_shared import ids, states
 from millstream_shared.states import State
 
 __all__ = [
@@ -229,7 +229,7 @@ def future_of(run_id: uuid.UUID | str) -> Future[Any]:
     """
     from millstream import sessions  # only who has such an id needs one here
 
-    known = (run_id if isinstance(run_id, uuid.UUID) else uuid.UUID(run_id)).hex
+    known = ids.digits_of(run_id)
     session = sessions.current()
     future: Future[Any] = Future(known, known, session.live_state, stored=True)
     session.follow(future)

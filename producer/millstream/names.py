@@ -5,13 +5,15 @@ A user may give a template instead, or a function that makes the name.
 
 import inspect
 import re
-from collections.abc import Callable
+import string
+from collections.abc import Callable, Collection, Iterator
 from random import SystemRandom
 from typing import Any, cast
 
 from millstream_shared import errors
 
 _FORBIDDEN = re.compile(r"[/%&><]")
+_END_OF_NAME = re.compile(r"[.\[]")
 
 # A source of its own: a user's `random.seed()` must not make runs share names, nor our draws disturb the user's.
 _random = SystemRandom()
@@ -69,11 +71,31 @@ def checked_template(given: Any, option: str) -> Template | None:
     return cast("Callable[..., str]", given)
 
 
+def check_fields(template: Template | None, parameters: Collection[str], option: str) -> None:
+    """Raises ValueError for a text that asks for something else than one of these parameters, or cannot be read."""
+    if not isinstance(template, str):
+        return
+    try:
+        unknown = next((field for field in _fields(template) if field not in parameters), None)
+    except ValueError as error:
+        raise ValueError(f"{option}={template!r} cannot be read: {error}.") from None
+    if unknown is not None:
+        known = ", ".join(map(repr, parameters))
+        raise ValueError(f"{option}={template!r} asks for {unknown!r}; the parameters are {known or 'none'}.")
+
+
+def _fields(template: str) -> Iterator[str]:
+    for _, field, form, _ in string.Formatter().parse(template):
+        if field is not None:
+            yield _END_OF_NAME.split(field, 1)[0]
+            yield from _fields(form or "")
+
+
 def rendered(template: Template, parameters: dict[str, Any], option: str) -> str:
     """The name that `template` gives for a run with these parameters.
 
     A function is called without arguments, or with `parameters` if it has a parameter of that name. Raises TypeError
-    when it gives something else than a text, KeyError for a parameter that does not exist.
+    when it gives something else than a text.
     """
     if isinstance(template, str):
         return template.format(**parameters)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from millstream import drivers, pauses, recording, run_logging, runs, sessions, waiting
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream.futures import Future
-from millstream_shared import errors, states
+from millstream_shared import errors, ids, states
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.records import Record
 from millstream_shared.states import State, StateType
@@ -35,7 +35,7 @@ def suspended(
 ) -> drivers.Steps[Any]:
     """The same, to suspend it: the steps give the input, or raise Pause."""
     run, key = _here(key, "suspend")
-    if flow_run_id is not None and uuid.UUID(str(flow_run_id)) != run.id:
+    if flow_run_id is not None and ids.digits_of(flow_run_id) != run.run_id:
         raise RuntimeError("A flow run can only suspend itself: leave flow_run_id out.")
     if run.lease is None:
         raise RuntimeError(

@@ -4,7 +4,7 @@ import json
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from millstream import inspecting
 from millstream.inspecting import Found
@@ -236,16 +236,6 @@ def kind_of_state(given: StateType | State[Any] | str) -> StateType:
     except (ValueError, AttributeError):
         there_are = ", ".join(kind.capitalize() for kind in StateType)
         raise ValueError(f"There is no kind of state {given!r}: it is one of {there_are}.") from None
-
-
-def run_id_of(given: object) -> str:
-    """The digits of an id. Raises ValueError for what is none."""
-    if isinstance(given, uuid.UUID):
-        return given.hex
-    try:
-        return uuid.UUID(cast("str", given)).hex
-    except (ValueError, AttributeError, TypeError):
-        raise ValueError(f"The id of a run is a UUID, or its 32 hex digits; got {given!r}.") from None
 
 
 def _uuid(digits: str | None) -> uuid.UUID | None:

@@ -8,7 +8,7 @@ import uuid
 from typing import Final
 
 from millstream import flow_sources, sessions, surroundings
-from millstream_shared import errors
+from millstream_shared import errors, ids
 from millstream_shared.flow_runs import FlowRuns
 from millstream_shared.records import Record
 from millstream_shared.settings import get_settings
@@ -27,7 +27,7 @@ def resume(flow_run_id: uuid.UUID | str) -> None:
     (any more) or it is not known how to execute it, MissingFlowError if no other process than that script finds its
     flow, StillRunning if it has not ended.
     """
-    run_id = (flow_run_id if isinstance(flow_run_id, uuid.UUID) else uuid.UUID(flow_run_id)).hex
+    run_id = ids.digits_of(flow_run_id)
     session = sessions.current()
     flow_runs = FlowRuns(session.store)
     found = flow_runs.read(run_id)

@@ -23,8 +23,11 @@ delays_are_off = False
 def exponential_backoff(backoff_factor: float) -> Callable[[int], list[float]]:
     """For `retry_delay_seconds`: `backoff_factor` seconds before the first retry, then twice as long each time.
 
-    As in Prefect 3. At most 50 delays are made; further retries use the last one. Raises ValueError if negative.
+    As in Prefect 3. At most 50 delays are made; further retries use the last one. Raises TypeError for what is no
+    number, ValueError for a negative one.
     """
+    if not _is_number(backoff_factor):
+        raise TypeError(f"backoff_factor takes a number of seconds, got {backoff_factor!r}.")
     if backoff_factor < 0:
         raise ValueError(f"backoff_factor is a number of seconds, 0 or more; got {backoff_factor}.")
 

@@ -15,7 +15,7 @@ Id = uuid.UUID | str
 
 def read_flow_run(run_id: Id) -> FlowRun:
     """A flow run as it stands. Raises ValueError for what is no id, ObjectNotFound if there is none (any more)."""
-    digits = recorded_runs.run_id_of(run_id)
+    digits = ids.digits_of(run_id)
     stored = sessions.store().records([digits]).get(digits) if ids.is_flow(digits) else None
     if stored is None:
         raise unknown("flow run", digits)
@@ -57,7 +57,7 @@ def read_flow(flow: Id) -> Flow:
 
 def read_task_run(run_id: Id) -> TaskRun:
     """A task run as it stands. Raises ValueError for what is no id, ObjectNotFound if there is none (any more)."""
-    digits = recorded_runs.run_id_of(run_id)
+    digits = ids.digits_of(run_id)
     (found,) = inspecting.look(sessions.store(), [digits])
     if ids.is_flow(digits) or (found.record is None and found.unfinished is None):
         raise unknown("task run", digits)

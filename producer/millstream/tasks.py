@@ -33,6 +33,8 @@ TH = TypeVar("TH", bound="TransactionHook")
 class Task(functions.Function[P, R, TaskOptions]):
     """A function whose calls are runs. Made by `@task`, or by `Task(fn, **options)`."""
 
+    _run_name = "task_run_name"
+
     def __init__(self, fn: Callable[P, R], **given: Unpack[TaskKeywords]) -> None:
         name, description = functions.described(functions.checked(fn, "task"))
         super().__init__(fn, TaskOptions.for_function(name, description, given))
@@ -78,7 +80,7 @@ class Task(functions.Function[P, R, TaskOptions]):
 
     def with_options(self, **given: Unpack[TaskKeywords]) -> "Task[P, R]":
         """A copy with other options; those not given stay. Tags replace the old ones."""
-        return self._derived(self.options.updated(**given))
+        return self._derived(self.options.updated(**given))._checked()
 
     if TYPE_CHECKING:
         # For type checkers: on an instance the first parameter is given.
@@ -128,7 +130,7 @@ class Task(functions.Function[P, R, TaskOptions]):
             stream = engine.stream_async if self.isasync else engine.stream
             return stream(self.unbound, parameters, upstream)
         if self.isasync:
-            return _returned_async(engine.call_async(self.unbound, parameters, upstream), return_state)
+            return self._like_its_function(self._call_async(parameters, upstream, return_state))
         return _returned(engine.call(self.unbound, parameters, upstream), return_state)
 
     @signatures.submitting
@@ -227,15 +229,14 @@ class Task(functions.Function[P, R, TaskOptions]):
             )
         return found.task_runner
 
+    async def _call_async(self, parameters: dict[str, Any], upstream: tuple[Any, ...], return_state: bool) -> Any:
+        return _returned(await engine.call_async(self.unbound, parameters, upstream), return_state)
+
 
 def _returned(state: State[Any], return_state: bool) -> Any:
     if return_state:
         return state
     return None if state.is_pending() else states.value_of(state)
-
-
-async def _returned_async(running: Coroutine[Any, Any, State[Any]], return_state: bool) -> Any:
-    return _returned(await running, return_state)
 
 
 @overload

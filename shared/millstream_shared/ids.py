@@ -7,6 +7,8 @@ run, has a tree of its own. The 17th digit says what a run is: 8 a task run, 9 o
 
 import os
 import re
+import uuid
+from typing import cast
 
 from millstream_shared import errors
 
@@ -52,6 +54,16 @@ def new_background_run_id() -> str:
 def is_background(run_id: str) -> bool:
     """Whether this is the id of a run in the background."""
     return run_id[_VARIANT_AT] == _BACKGROUND
+
+
+def digits_of(given: object) -> str:
+    """The 32 hex digits of the id of a run, given as a UUID or as text. Raises ValueError for what is none."""
+    if isinstance(given, uuid.UUID):
+        return given.hex
+    try:
+        return uuid.UUID(cast("str", given)).hex
+    except (ValueError, AttributeError, TypeError):
+        raise ValueError(f"The id of a run is a UUID, or its 32 hex digits; got {given!r}.") from None
 
 
 def tree_of(run_id: str) -> str:

@@ -1,6 +1,7 @@
 """Calling a task runs it here and now."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -50,6 +51,17 @@ def test_a_call_within_a_flow_gives_the_value() -> None:
 def test_an_async_task_gives_a_coroutine() -> None:
     """It runs when it is awaited."""
     assert asyncio.run(add_later(1, b=2)) == 3
+
+
+@pytest.mark.parametrize("of", [task, flow])
+def test_a_coroutine_is_called_like_the_function(of: Any) -> None:
+    """So says Python's warning that it was never awaited which call that was."""
+
+    async def forgotten() -> None: ...
+
+    call = of(forgotten)()
+    assert call.__qualname__ == "forgotten"
+    call.close()
 
 
 async def test_async_calls_run_beside_each_other() -> None:

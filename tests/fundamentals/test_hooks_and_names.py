@@ -1,6 +1,7 @@
 """Hooks are called when runs come to a state; runs can be named; what they print can be logged."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +155,34 @@ def test_task_runs_have_the_names_that_they_are_given(task_runner: TaskRunner) -
 
 
 def test_a_name_that_cannot_be_made_fails_the_run(task_runner: TaskRunner) -> None:
-    """With the parameter that is missing."""
-    wrong = load.with_options(task_run_name="{nothing}")
+    """With what its parameter lacks."""
+    wrong = load.with_options(task_run_name="{table.nothing}")
 
     @flow(task_runner=task_runner)
     def naming() -> str:
         return wrong.submit("users", return_state=True).message
 
     assert "nothing" in naming()
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{tabel}", "task_run_name='{tabel}' asks for 'tabel'; the parameters are 'table', 'source'."),
+        ("{tabel.name[0]}", "asks for 'tabel'"),
+        ("{table:{width}}", "asks for 'width'"),
+        ("{}", "asks for ''"),
+        ("{table", "cannot be read: expected '}' before end of string."),
+    ],
+)
+def test_a_name_that_no_run_can_have_is_refused_when_it_is_declared(template: str, message: str) -> None:
+    """Of tasks and flows, also as another option; with what may be asked for."""
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load.with_options(task_run_name=template)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        task(load.fn, task_run_name=template)
+    with pytest.raises(ValueError, match=re.escape(message.replace("task_run", "flow_run"))):
+        flow(load.fn, flow_run_name=template)
 
 
 def test_prints_are_logged(task_runner: TaskRunner, tmp_path: Path) -> None:

@@ -173,6 +173,13 @@ def test_delays_can_grow() -> None:
     assert task(print, retries=4, retry_delay_seconds=exponential_backoff(3)).retry_delay_seconds == (3, 6, 12, 24)
 
 
+@pytest.mark.parametrize(("factor", "error"), [(-1, ValueError), ("2", TypeError), (None, TypeError)])
+def test_a_bad_factor_is_refused_at_once(factor: Any, error: type[Exception]) -> None:
+    """With its name."""
+    with pytest.raises(error, match="backoff_factor"):
+        exponential_backoff(factor)
+
+
 @pytest.mark.parametrize(
     ("options", "error"),
     [

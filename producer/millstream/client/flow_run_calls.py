@@ -1,6 +1,5 @@
 """What the client does with runs: makes, reads, lists, awaits, changes and deletes them."""
 
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -180,7 +179,7 @@ def _from_flow(flow: "Flow[..., Any]", wanted: Wanted) -> FlowRun:
 
 
 def _made(run_id: str) -> FlowRun:
-    return run_history.read_flow_run(uuid.UUID(run_id))
+    return run_history.read_flow_run(run_id)
 
 
 def _delete(run_id: Id) -> None:
