@@ -376,7 +376,7 @@ def test_what_cannot_be_cancelled_is_named() -> None:
     assert cancel(future.run_id).is_cancelled()
     with pytest.raises(exceptions.AlreadyEnded, match="has ended, as Cancelled"):
         cancel(future.run_id)
-    with pytest.raises(ValueError, match="badly formed"):
+    with pytest.raises(ValueError, match="32 hex digits"):
         cancel("no id")
 
 

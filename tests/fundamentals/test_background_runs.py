@@ -264,7 +264,7 @@ def test_an_id_that_no_run_has_is_lost() -> None:
     with pytest.raises(RunLost):
         future.result(timeout=20)
     for wrong in ("x", ""):
-        with pytest.raises(ValueError, match="badly formed"):
+        with pytest.raises(ValueError, match="32 hex digits"):
             future_of(wrong)
 
 
