@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import SecretStr
-
 from millstream_shared import config_files, connections, errors, settings
-from millstream_shared.settings import Settings
 
 _LOCK_SUFFIX: Final = ".lock"
 _HIDDEN: Final = "********"
@@ -48,11 +45,11 @@ def view() -> list[Setting]:
     known = settings.get_settings()
     from_file = settings.read_file(os.environ)
     found: list[Setting] = []
-    for name, field in sorted(Settings.model_fields.items()):
+    for name in sorted(settings.KNOWN):
         variable = settings.variable_of(name)
         source = "environment" if os.environ.get(variable) else "file" if name in from_file else "default"
-        default = field.get_default(call_default_factory=True)
-        found.append(Setting(name, variable, _shown(getattr(known, name)), _shown(default), source))
+        default = settings.default_of(name)
+        found.append(Setting(name, variable, _shown(name, getattr(known, name)), _shown(name, default), source))
     return found
 
 
@@ -77,7 +74,7 @@ def unset(names: list[str]) -> None:
 def name_of(given: str) -> str:
     """The name of a setting, from that or from its variable. Raises ConfigurationError, naming what comes close."""
     name = given.strip().lower().removeprefix(settings.variable_of("").lower())
-    if name not in Settings.model_fields:
+    if name not in settings.KNOWN:
         raise settings.unknown(given)
     return name
 
@@ -86,13 +83,11 @@ def _checked(name: str, text: str) -> Value:
     if name == "home":
         raise errors.ConfigurationError("home: the file is in it, so it is set by MILLSTREAM_HOME alone.")
     value = getattr(settings.validated({name: text}, {name: f"{name}"}), name)
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
     return value if isinstance(value, Value) else str(value)
 
 
-def _shown(value: Any) -> Value | None:
-    if isinstance(value, SecretStr):
+def _shown(name: str, value: Any) -> Value | None:
+    if value is not None and settings.is_secret(name):
         return _HIDDEN
     if isinstance(value, str) and "://" in value:
         return connections.say_where(value)

@@ -115,7 +115,7 @@ def sealed(run: FlowRun, header: FlowHeader, body: Encoded, **more: Any) -> Queu
         header.encoded,
         bytes.fromhex(upstream),
         body.body,
-        key.get_secret_value().encode() if key else None,
+        key.encode() if key else None,
         is_elsewhere=body.is_elsewhere,
     )
     return QueuedFlowRun(

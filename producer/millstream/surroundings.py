@@ -185,7 +185,7 @@ def _read_parameters(flow_run: FlowRun) -> dict[str, Any]:
 
 def _signing_key() -> bytes | None:
     key = get_settings().signing_key
-    return key.get_secret_value().encode() if key else None
+    return key.encode() if key else None
 
 
 def _kept(session: "Session") -> "Kept":

@@ -168,7 +168,7 @@ class Deployments:
 
     def _signed(self, body: str) -> str:
         key = self._store.settings.signing_key
-        return f"{_signature(key.get_secret_value(), body)}\n{body}" if key else body
+        return f"{_signature(key, body)}\n{body}" if key else body
 
     def _decoded(self, name: str | bytes, kept: bytes) -> DeploymentRecord:
         full_name = name if isinstance(name, str) else name.decode()
@@ -176,7 +176,7 @@ class Deployments:
             head, _, rest = kept.decode().partition("\n")
             signature, body = ("", rest) if rest.startswith("{") else rest.split("\n", 1)
             key = self._store.settings.signing_key
-            if key and not hmac.compare_digest(signature, _signature(key.get_secret_value(), body)):
+            if key and not hmac.compare_digest(signature, _signature(key, body)):
                 raise ValueError("its signature is missing or wrong")
             record = DeploymentRecord.model_validate_json(body)
             if record.full_name != full_name:

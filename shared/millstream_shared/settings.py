@@ -2,73 +2,97 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+import click
 
 from millstream_shared import config_files, errors
 
 _PREFIX: Final = "MILLSTREAM_"
 
+TaskRunnerName = Literal["queue", "threads", "concurrent", "sequential"]
+LoggingLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+LoggingFormat = Literal["console", "json"]
 
-class Settings(BaseModel):
+
+Kind = Mapping[str, "click.ParamType[Any]"]
+"""What values a setting may have, said as for options of commands: most programs never need to load pydantic."""
+
+
+def _kind(kind: "click.ParamType[Any]") -> Kind:
+    return {"kind": kind}
+
+
+def _one_of(words: Any) -> Kind:
+    return _kind(click.Choice(get_args(words), case_sensitive=False))
+
+
+def _whole(*, least: int, most: int | None = None) -> Kind:
+    return _kind(click.IntRange(least, most))
+
+
+_TEXT: Final = _kind(click.STRING)
+_FLAG: Final = _kind(click.BOOL)
+_SECONDS: Final = _kind(click.FloatRange(0, min_open=True))
+_PATH: Final = _kind(click.Path(path_type=Path, readable=False))
+
+
+@dataclass(frozen=True)
+class Settings:
     """All that can be configured; durations are in seconds, sizes in bytes."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    redis_url: str | None = None
+    redis_url: str | None = field(default=None, metadata=_TEXT)
     """Where the team's Redis is; unset means the embedded server in `home`."""
-    home: Path = Field(default_factory=lambda: Path.home() / ".millstream")
+    home: Path = field(default_factory=lambda: Path.home() / ".millstream", metadata=_PATH)
     """Folder of the embedded server: its socket, log and append-only data."""
-    default_task_runner: Literal["queue", "threads", "concurrent", "sequential"] = "queue"
-    default_queue: str = "default"
-    task_default_retries: int = Field(default=0, ge=0)
-    flow_default_retries: int = Field(default=0, ge=0)
-    timeout_grace_seconds: float = Field(default=5.0, gt=0)
+    default_task_runner: TaskRunnerName = field(default="queue", metadata=_one_of(TaskRunnerName))
+    default_queue: str = field(default="default", metadata=_TEXT)
+    task_default_retries: int = field(default=0, metadata=_whole(least=0))
+    flow_default_retries: int = field(default=0, metadata=_whole(least=0))
+    timeout_grace_seconds: float = field(default=5.0, metadata=_SECONDS)
     """How long after its time limit a task may take to stop before its process is killed."""
-    logging_log_prints: bool = False
+    logging_log_prints: bool = field(default=False, metadata=_FLAG)
     """Whether what runs print goes to their logs, where neither they nor those around them say."""
-    logging_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(lambda given: str(given).upper())
-    ] = "INFO"
-    logging_format: Literal["console", "json"] = "console"
+    logging_level: LoggingLevel = field(default="INFO", metadata=_one_of(LoggingLevel))
+    logging_format: LoggingFormat = field(default="console", metadata=_one_of(LoggingFormat))
     """How workers and runs write their lines to stderr: for people, or each as a JSON object for machines."""
-    logs_to_redis: bool = True
+    logs_to_redis: bool = field(default=True, metadata=_FLAG)
     """Whether the lines that runs log are kept in Redis, where `millstream flow-run logs` finds them."""
-    logs_lines_per_run: int = Field(default=1000, ge=1, le=1_000_000)
+    logs_lines_per_run: int = field(default=1000, metadata=_whole(least=1, most=1_000_000))
     """How many of them are kept of one run: the newest."""
-    logs_largest_line_bytes: int = Field(default=8192, ge=100, le=1_000_000)
+    logs_largest_line_bytes: int = field(default=8192, metadata=_whole(least=100, most=1_000_000))
     """What is kept of one line; the rest is cut off."""
-    signing_key: SecretStr | None = None
+    signing_key: str | None = field(default=None, metadata=_TEXT, repr=False)
     """With a key set, payloads are signed and workers refuse any that are not."""
-    lease_seconds: float = Field(default=15.0, gt=0)
+    lease_seconds: float = field(default=15.0, metadata=_SECONDS)
     """A process that has not renewed for this long is taken for dead and its runs go back to their queues."""
-    heartbeat_seconds: float = Field(default=5.0, gt=0)
-    worker_processes: int | None = Field(default=None, ge=1)
+    heartbeat_seconds: float = field(default=5.0, metadata=_SECONDS)
+    worker_processes: int | None = field(default=None, metadata=_whole(least=1))
     """How many child processes a worker has that is not told by its command; unset: one for each CPU it may use."""
-    crash_limit: int = Field(default=3, ge=1)
+    crash_limit: int = field(default=3, metadata=_whole(least=1))
     """A run whose worker died this many times under it ends as Crashed instead of going round again."""
-    retention_seconds: int = Field(default=7 * 24 * 3600, ge=60)
+    retention_seconds: int = field(default=7 * 24 * 3600, metadata=_whole(least=60))
     """How long the records of a flow run, with small results, are kept after its last change."""
-    logs_retention_seconds: int | None = Field(default=None, ge=60)
+    logs_retention_seconds: int | None = field(default=None, metadata=_whole(least=60))
     """How long the lines are kept that runs log; unset: as long as records."""
-    results_retention_seconds: int | None = Field(default=None, ge=60)
+    results_retention_seconds: int | None = field(default=None, metadata=_whole(least=60))
     """How long results are kept that are stored beside the records, cached or large; unset: as long as records."""
-    results_persist_by_default: bool = False
+    results_persist_by_default: bool = field(default=False, metadata=_FLAG)
     """Whether results of tasks and flows that do not say so themselves are kept in the store."""
-    refresh_cache: bool = False
+    refresh_cache: bool = field(default=False, metadata=_FLAG)
     """With this set, tasks that do not say otherwise are executed although a result is cached, and it is replaced."""
-    result_storage: str | None = None
+    result_storage: str | None = field(default=None, metadata=_TEXT)
     """A folder or any fsspec URL for what is too large for Redis; unset: a folder of the embedded server's home."""
-    largest_inline_bytes: int = Field(default=512 * 1024, ge=1024)
+    largest_inline_bytes: int = field(default=512 * 1024, metadata=_whole(least=1024))
     """Arguments and results over this size go to the result storage, where there is one."""
-    largest_in_redis_bytes: int = Field(default=64 * 1024 * 1024, ge=1024)
+    largest_in_redis_bytes: int = field(default=64 * 1024 * 1024, metadata=_whole(least=1024))
     """Where there is no result storage, the size up to which arguments and results are kept in Redis all the same."""
-    first_contact_seconds: float = Field(default=2.0, gt=0)
+    first_contact_seconds: float = field(default=2.0, metadata=_SECONDS)
     """How long to try for a first answer from Redis before saying that it is not there."""
-    outage_seconds: float = Field(default=120.0, gt=0)
+    outage_seconds: float = field(default=120.0, metadata=_SECONDS)
     """How long a call rides out an outage of a Redis that did answer before."""
 
     @property
@@ -82,6 +106,20 @@ class Settings(BaseModel):
         return self.results_retention_seconds or self.retention_seconds
 
 
+KNOWN: Final[Mapping[str, Field[Any]]] = {each.name: each for each in fields(Settings)}
+"""All settings by name; what `Settings` says of each."""
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a setting is not to be shown."""
+    return not KNOWN[name].repr
+
+
+def default_of(name: str) -> Any:
+    """What a setting is where nobody has set it."""
+    return getattr(Settings(), name)
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
     """The settings of this process; `get_settings.cache_clear()` makes the next call read them again.
@@ -89,7 +127,6 @@ def get_settings() -> Settings:
     What the environment says comes before what the file says; an empty variable says nothing, as those are that a file
     of containers passes on. Raises ConfigurationError, naming the variable, or the file, for a value that does not fit.
     """
-    # Reading the environment takes pydantic-settings 50 ms to import, in each process of a script that starts cold.
     said = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX) and value}
     given = {name[len(_PREFIX) :].lower(): value for name, value in said.items()}
     places = {name: variable_of(name) for name in given}
@@ -113,7 +150,7 @@ def read_file(environment: Mapping[str, str]) -> dict[str, Any]:
     path = config_files.place_of(environment)
     found = config_files.read(path)
     for name in found:
-        if name not in Settings.model_fields or name == "home":
+        if name not in KNOWN or name == "home":
             raise unknown(name, f" in {path}")
     return found
 
@@ -122,7 +159,7 @@ def unknown(name: str, where: str = "") -> errors.ConfigurationError:
     """The error for a name that no setting has, with those that come close."""
     import difflib  # only for a mistake
 
-    near = difflib.get_close_matches(name.lower(), Settings.model_fields, 3)
+    near = difflib.get_close_matches(name.lower(), KNOWN, 3)
     advice = f"Is it {' or '.join(near)}?" if near else "`millstream config view` lists them all."
     if name == "home":
         advice = "It says where the file is: set MILLSTREAM_HOME."
@@ -134,11 +171,18 @@ def validated(given: Mapping[str, Any], places: Mapping[str, str]) -> Settings:
 
     Raises ConfigurationError, naming the place, for a value that does not fit.
     """
+    return Settings(**{name: _read(value, name, places) for name, value in given.items() if name in KNOWN})
+
+
+def _read(given: Any, name: str, places: Mapping[str, str]) -> Any:
+    kind: click.ParamType[Any] = KNOWN[name].metadata["kind"]
     try:
-        return Settings.model_validate(given)
-    except ValidationError as invalid:
-        first = invalid.errors()[0]
-        name = str(first["loc"][0])
-        raise errors.ConfigurationError(
-            f"{places.get(name, variable_of(name))}: {first['msg']} (it is {given.get(name)!r})"
-        ) from invalid
+        if not isinstance(given, str | int | float):
+            raise click.BadParameter("A single value is needed.")
+        value = kind.convert(str(given), None, None)
+        if value != value:
+            raise click.BadParameter("This is no number.")
+    except click.BadParameter as invalid:
+        place = places.get(name, variable_of(name))
+        raise errors.ConfigurationError(f"{place}: {invalid.message} (it is {given!r})") from None
+    return value

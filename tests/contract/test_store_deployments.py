@@ -1,9 +1,9 @@
 """What the store promises about deployments, on every kind of server."""
 
+import dataclasses
 import threading
 
 import pytest
-from pydantic import SecretStr
 
 from millstream_shared import errors, keys
 from millstream_shared.deployments import DeploymentRecord, Deployments, GitSource
@@ -147,7 +147,7 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(store: Store, caplog: 
 
 def test_with_a_signing_key_only_what_was_signed_is_read(store: Store) -> None:
     """As workers make runs of it: who can write to the server alone must not have them do so."""
-    signing = Store(store.url, store.settings.model_copy(update={"signing_key": SecretStr("key")}), store.client)
+    signing = Store(store.url, dataclasses.replace(store.settings, signing_key="key"), store.client)
     plain, signed = Deployments(store), Deployments(signing)
     plain.write(made("unsigned"))
     kept = signed.write(made(), keeps_paused=True)

@@ -1,5 +1,6 @@
 """What the store promises about the lines that runs log, on every kind of server."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -49,7 +50,7 @@ def test_the_newest_lines_are_kept_of_each_run(kept: Logs, store: Store) -> None
 
 def test_a_bound_of_few_lines_holds_too(store: Store) -> None:
     """Chunks are then of one line."""
-    store.settings = store.settings.model_copy(update={"logs_lines_per_run": 3})
+    store.settings = dataclasses.replace(store.settings, logs_lines_per_run=3)
     kept = Logs(store)
     kept.write([batch(lines(0, 50), mark="a", bound=3), batch(lines(50, 1), mark="b", bound=3)])
     assert kept.lines([RUN])[0][1] == lines(48, 3)
@@ -70,7 +71,7 @@ def test_lines_live_for_the_retention(kept: Logs, store: Store) -> None:
     kept.write([batch(lines(0, 1500), mark="a", bound=1000)])
     for key in (keys.logs(RUN), keys.logged(RUN)):
         assert 0 < store.command("TTL", key) <= store.settings.retention_seconds
-    store.settings = store.settings.model_copy(update={"logs_retention_seconds": 60})
+    store.settings = dataclasses.replace(store.settings, logs_retention_seconds=60)
     kept.write([batch(lines(2, 1), mark="another")])
     assert 0 < store.command("TTL", keys.logs(RUN)) <= 60
     store.command("DEL", keys.logs(RUN))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -64,9 +65,8 @@ def test_secrets_are_kept_and_never_shown(file: Path) -> None:
     assert "very secret" not in shown
     assert "hidden" not in shown
     assert "somewhere:6379/0" in shown
-    key = settings.get_settings().signing_key
-    assert key is not None
-    assert key.get_secret_value() == "very secret"
+    assert settings.get_settings().signing_key == "very secret"
+    assert "very secret" not in repr(settings.get_settings())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
@@ -89,9 +89,42 @@ def test_a_mistake_is_named_and_changes_nothing(file: Path, assignment: str, sai
 
 
 @pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("crash_limit", "0", "MILLSTREAM_CRASH_LIMIT: 0 is not in the range x>=1. (it is '0')"),
+        ("crash_limit", "2.5", "'2.5' is not a valid integer"),
+        ("lease_seconds", "0", "0.0 is not in the range x>0"),
+        ("lease_seconds", "nan", "This is no number"),
+        ("lease_seconds", "soon", "'soon' is not a valid float"),
+        ("logs_lines_per_run", "1000001", "is not in the range 1<=x<=1000000"),
+        ("logging_level", "loud", "MILLSTREAM_LOGGING_LEVEL: 'loud' is not one of"),
+        ("logs_to_redis", "perhaps", "'perhaps' is not a valid boolean"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_named(
+    name: str, given: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable, what it is, and what it may be."""
+    monkeypatch.setenv(settings.variable_of(name), given)
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        settings.get_settings()
+
+
+def test_words_are_understood_in_any_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a switch is what people write for one."""
+    for name, said in {"logging_level": "debug", "logging_format": "JSON", "refresh_cache": "On"}.items():
+        monkeypatch.setenv(settings.variable_of(name), said)
+    found = settings.get_settings()
+    assert (found.logging_level, found.logging_format, found.refresh_cache) == ("DEBUG", "json", True)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("crash_limit = 0\n", r"crash_limit in .*config.toml: .*greater than or equal to 1 \(it is 0\)"),
+        ("crash_limit = [1]\n", r"crash_limit in .*config.toml: A single value is needed. \(it is \[1\]\)"),
+        ("crash_limit = 1.5\n", r"crash_limit in .*config.toml: '1.5' is not a valid integer"),
+        ("crash_limit = true\n", r"crash_limit in .*config.toml: 'True' is not a valid integer"),
+        ("crash_limit = 0\n", r"crash_limit in .*config.toml: 0 is not in the range x>=1. \(it is 0\)"),
         ("crash_limt = 1\n", "crash_limt in .*config.toml is no setting. Is it crash_limit"),
         ('home = "/else"\n', "home in .* MILLSTREAM_HOME"),
         ("[redis]\nurl = 1\n", "redis in .*config.toml is no setting"),

@@ -70,7 +70,7 @@ class Executor:
         self._worker = worker
         self._supervisor = supervisor
         key = get_settings().signing_key
-        self._key = key.get_secret_value().encode() if key else None
+        self._key = key.encode() if key else None
         self._batches: OrderedDict[bytes, Batch] = OrderedDict()
 
     def execute(self, assignment: Assignment) -> Outcome | Postponed:

@@ -52,7 +52,7 @@ def call_hooks(claim: Claim, owner: str, record: bytes) -> None:
 def _opened(claim: Claim, run: FlowRun) -> tuple[FlowHeader, Envelope]:
     """What the payload says of the run, which is put into it."""
     key = get_settings().signing_key
-    envelope = envelopes.open_payload(claim.payload, claim.run_id, key.get_secret_value().encode() if key else None)
+    envelope = envelopes.open_payload(claim.payload, claim.run_id, key.encode() if key else None)
     header = FlowHeader.decode(envelope.header)
     run.name, run.flow_name, run.flow_version = header.run_name, header.flow_name, header.flow_version
     run.parent_flow_run_id, run.parent_task_run_id = header.parent_flow_run_id, header.parent_task_run_id

@@ -3,6 +3,7 @@
 Nothing is said of errors, no server is started, and one that does not answer is not waited for: the user is typing.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -72,9 +73,9 @@ def flow_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 def settings(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's signature
     """Names of settings."""
-    from millstream_shared.settings import Settings  # only for a shell that completes
+    from millstream_shared.settings import KNOWN  # only for a shell that completes
 
-    return [name for name in Settings.model_fields if name.startswith(incomplete)]
+    return [name for name in KNOWN if name.startswith(incomplete)]
 
 
 def assignments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -96,7 +97,7 @@ def _store() -> "Store | None":
     from millstream_shared.settings import get_settings
     from millstream_shared.store import Store
 
-    known = get_settings().model_copy(update={"first_contact_seconds": _PATIENCE_SECONDS})
+    known = dataclasses.replace(get_settings(), first_contact_seconds=_PATIENCE_SECONDS)
     if known.redis_url:
         return Store(known.redis_url, known, outage_seconds=_PATIENCE_SECONDS)
     home = homes.describe_home(known.home)

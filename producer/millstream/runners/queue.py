@@ -168,7 +168,7 @@ def _send_part(
 
 def _seal(task_name: str, header: Header, bodies: list[Encoded], call_ids: "CallIds | None") -> list[QueuedRun]:
     key = get_settings().signing_key
-    signing_key = key.get_secret_value().encode() if key else None
+    signing_key = key.encode() if key else None
     encoded, created = header.encoded, time.time()
     queued: list[QueuedRun] = []
     run_ids = _run_ids(task_name, header.flow_run_id, bodies, call_ids)

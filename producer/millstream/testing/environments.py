@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from millstream import retries, runs, sessions
 from millstream.testing.observations import Runs
 from millstream_shared import config_files, entrypoints, errors, memory
-from millstream_shared.settings import Settings, get_settings
+from millstream_shared.settings import KNOWN, get_settings
 
 if TYPE_CHECKING:
     from millstream.store_session import Session
@@ -130,7 +130,7 @@ def _no_delays() -> Generator[None]:
 @contextmanager
 def _variables(given: dict[str, Any], url: str) -> Generator[None]:
     """Settings as given, and else their defaults, but for leases: who steps through a test may take an hour."""
-    known = Settings.model_fields.keys() - _OWN
+    known = KNOWN.keys() - _OWN
     unknown = given.keys() - known
     if unknown:
         raise errors.ConfigurationError(
