@@ -1,5 +1,6 @@
 """A server whose memory or disk is full: what is new is refused by name, what was begun ends, and all goes on again."""
 
+import dataclasses
 import selectors
 import signal
 from pathlib import Path
@@ -239,7 +240,7 @@ def test_a_full_disk_is_waited_for_and_then_named(redis_server: RealServer) -> N
     """Writes that the server refuses as its disk is full are made again for a while; then BackendFull says so."""
     client = redis_server.client()
     fill_disk(redis_server)
-    store = Store(redis_server.url, get_settings().model_copy(update={"first_contact_seconds": 0.2}), outage_seconds=5)
+    store = Store(redis_server.url, dataclasses.replace(get_settings(), first_contact_seconds=0.2), outage_seconds=5)
     run = QueuedRun("0" * 32, "a run", b"payload", "")
     with pytest.raises(errors.BackendFull, match=r"MISCONF.*wait for workers"):
         store.submit("default", [run], inbox="nobody", is_async=False)
