@@ -23,6 +23,7 @@ Kind = Mapping[str, "click.ParamType[Any]"]
 
 
 def _kind(kind: "click.ParamType[Any]") -> Kind:
+    kind.name = kind.name.removesuffix(" range")  # or a word would be "not a valid integer range"
     return {"kind": kind}
 
 

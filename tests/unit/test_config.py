@@ -92,10 +92,10 @@ def test_a_mistake_is_named_and_changes_nothing(file: Path, assignment: str, sai
     ("name", "given", "said"),
     [
         ("crash_limit", "0", "MILLSTREAM_CRASH_LIMIT: 0 is not in the range x>=1. (it is '0')"),
-        ("crash_limit", "2.5", "'2.5' is not a valid integer"),
+        ("crash_limit", "2.5", "'2.5' is not a valid integer. (it is '2.5')"),
         ("lease_seconds", "0", "0.0 is not in the range x>0"),
         ("lease_seconds", "nan", "This is no number"),
-        ("lease_seconds", "soon", "'soon' is not a valid float"),
+        ("lease_seconds", "soon", "'soon' is not a valid float. (it is 'soon')"),
         ("logs_lines_per_run", "1000001", "is not in the range 1<=x<=1000000"),
         ("logging_level", "loud", "MILLSTREAM_LOGGING_LEVEL: 'loud' is not one of"),
         ("logs_to_redis", "perhaps", "'perhaps' is not a valid boolean"),
