@@ -197,14 +197,14 @@ def _unused(names: Sequence[str], occupy: int) -> drivers.Steps[None]:
 
 def _check(answer: Answer, wish: Wish) -> None:
     """Raise the error for what was refused; warn of limits that do not exist."""
+    it = "it" if len(wish.names) == 1 else repr(answer.about)
     if answer.verdict == "missing":
         raise errors.ConcurrencySlotAcquisitionError(
-            wish.names,
-            f"there is no limit {answer.about!r}: make it by `millstream gcl create {answer.about} --limit N`",
+            wish.names, f"{it} does not exist; make it by `millstream gcl create {answer.about} --limit N`"
         )
     if answer.verdict == "never":
         raise errors.ConcurrencySlotAcquisitionError(
-            wish.names, f"{answer.about!r} has fewer than the {wish.occupy} slots that are asked for"
+            wish.names, f"{it} has fewer than the {wish.occupy} slots that are asked for"
         )
     if answer.verdict in ("full", "late"):
         raise errors.ConcurrencySlotAcquisitionError(
@@ -213,7 +213,7 @@ def _check(answer: Answer, wish: Wish) -> None:
     if answer.verdict == "steady":
         raise errors.ConcurrencySlotAcquisitionError(
             wish.names,
-            f"those of {answer.about!r} do not come back with time: set slot_decay_per_second, or use concurrency()",
+            f"{it} gives none back with time: set slot_decay_per_second, or use concurrency()",
         )
     for name in answer.missing:
         if name not in _warned:
