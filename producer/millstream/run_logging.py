@@ -1,31 +1,24 @@
-"""Log lines of runs: the logger for user code, the begin and end of runs, and how a line looks on stderr.
+"""Log lines of runs: the logger for user code, and what the engine tells of runs.
 
 What user code logs goes to the store as well (`log_shipping`). That a run has begun and ended does not: its record says
 so, and would say it at the cost of every task.
 """
 
 import logging
-import os
-import sys
-import threading
 import time
 import traceback
 from collections.abc import MutableMapping
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final
 
-from millstream import context, log_shipping
+from millstream import context, log_output, log_shipping
 from millstream.context import FlowRunContext, TaskRunContext
 from millstream.runs import TaskRun
 from millstream_shared import errors, ids, tracebacks
-from millstream_shared.settings import get_settings
 from millstream_shared.states import State
 
-_root: Final = logging.getLogger("millstream")
 _flow_runs: Final = logging.getLogger("millstream.flow_runs")
 _task_runs: Final = logging.getLogger("millstream.task_runs")
 _FAILED: Final = "Encountered an exception: %r"
-_ready = False
-_getting_ready = threading.Lock()
 
 
 class RunLogger(logging.LoggerAdapter[logging.Logger]):
@@ -104,7 +97,7 @@ def get_run_logger(context: Any = None, **extra: Any) -> RunLogger:
 
     Raises MissingContextError outside of runs, TypeError when `context` is not a run context.
     """
-    _make_ready()
+    log_output.make_ready()
     found = context if context is not None else _current()
     if isinstance(found, FlowRunContext):
         return RunLogger(_lines_of_flow_runs, {**_flow_attributes(found.flow_run), **extra})
@@ -140,7 +133,7 @@ def _task_attributes(run: Any) -> dict[str, Any]:
 
 def flow_run_began(run: Any) -> None:
     """One line at the beginning of a flow run."""
-    _make_ready()
+    log_output.make_ready()
     if _flow_runs.isEnabledFor(logging.INFO):
         message = "Beginning flow run %r for flow %r (%s)"
         _flow_runs.info(message, run.name, run.flow_name, ids.tree_of(run.run_id), extra=_flow_attributes(run))
@@ -148,7 +141,7 @@ def flow_run_began(run: Any) -> None:
 
 def flow_run_ended(run: Any, state: State[Any]) -> None:
     """One line at the end of a flow run."""
-    _make_ready()
+    log_output.make_ready()
     level = level_of(state)
     if _flow_runs.isEnabledFor(level):
         _flow_runs.log(level, "Finished in state %s", state, extra=_flow_attributes(run))
@@ -166,7 +159,7 @@ def flow_run_failed(run: Any, error: BaseException) -> None:
 
 def task_run_ended(run: Any, state: State[Any]) -> None:
     """One line at the end of a task run."""
-    _make_ready()
+    log_output.make_ready()
     level = level_of(state)
     if _task_runs.isEnabledFor(level):
         # What `log` does, without looking for the line of code that called it: a fifth of the line's cost, and it
@@ -179,7 +172,7 @@ def task_run_ended(run: Any, state: State[Any]) -> None:
 
 def task_run_failed(run: Any, error: BaseException, message: str | None = None) -> None:
     """The traceback of what a task's function raised; with a `message`, of what another of its functions raised."""
-    _make_ready()
+    log_output.make_ready()
     # Of the task's own failure its record tells.
     logger = _lines_of_task_runs if message else _task_runs
     logger.error(
@@ -192,7 +185,7 @@ def task_run_failed(run: Any, error: BaseException, message: str | None = None) 
 
 def run_is_put_off(run: Any, state: State[Any], seconds: float) -> None:
     """One line about a retry to come after `state`, which no record will keep."""
-    _make_ready()
+    log_output.make_ready()
     logger, attributes = _logger_of(run)
     error = state.held
     if isinstance(error, BaseException) and logger.isEnabledFor(logging.ERROR):
@@ -205,7 +198,7 @@ def run_is_put_off(run: Any, state: State[Any], seconds: float) -> None:
 
 def hook_failed(run: Any, name: str, error: BaseException) -> None:
     """The traceback of what a hook raised."""
-    _make_ready()
+    log_output.make_ready()
     logger, attributes = _logger_of(run)
     exception = (type(error), error, tracebacks.of_user_code(error))
     logger.error("The hook %r failed: %r", name, error, exc_info=exception, extra=attributes)
@@ -222,76 +215,3 @@ def level_of(state: State[Any]) -> int:
     if state.is_completed():
         return logging.INFO
     return logging.ERROR if state.is_failed() or state.is_crashed() else logging.WARNING
-
-
-# --- how lines look ---------------------------------------------------------------------------------------------------
-
-
-class RunFormatter(logging.Formatter):
-    """`00:03:45.159 | INFO    | Task run 'count_words-01a' - Finished in state Completed()`"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._second = -1
-        self._clock = ""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line of `record`, with its traceback below."""
-        second = int(record.created)
-        if second != self._second:
-            self._second, self._clock = second, time.strftime("%H:%M:%S", time.localtime(second))
-        fields = record.__dict__
-        if "task_run_name" in fields:
-            label = f"Task run {fields['task_run_name']!r} - "
-        elif "flow_run_name" in fields:
-            label = f"Flow run {fields['flow_run_name']!r} - "
-        else:
-            label = ""
-        line = f"{self._clock}.{int(record.msecs):03} | {record.levelname:<7} | {label}{record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-class StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what `sys.stderr` is now, not to what it was when logging began."""
-
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)
-        self.setFormatter(RunFormatter())
-
-    @property
-    def stream(self) -> TextIO:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Standard error."""
-        return cast("TextIO", sys.stderr)
-
-
-def _make_ready() -> None:
-    """Give our logger a level and a handler, unless the program has set up logging of its own."""
-    global _ready
-    if _ready:
-        return
-    # Two threads that begin at once: neither may log before there is a handler.
-    with _getting_ready:
-        if not _ready:
-            _set_up()
-            _ready = True
-
-
-def _set_up() -> None:
-    if _root.level == logging.NOTSET:
-        _root.setLevel(get_settings().logging_level)
-    if not _root.hasHandlers():
-        handler = StderrHandler()
-        if get_settings().logging_format == "json":
-            from millstream.json_lines import JsonFormatter  # few want it
-
-            handler.setFormatter(JsonFormatter())
-        _root.addHandler(handler)
-
-
-def _renew_lock() -> None:
-    global _getting_ready
-    _getting_ready = threading.Lock()
-
-
-# A thread of the parent may have held it.
-os.register_at_fork(after_in_child=_renew_lock)
