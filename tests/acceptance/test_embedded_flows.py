@@ -300,6 +300,39 @@ def test_a_forked_child_outlives_its_parent(running: Processes, home: homes.Home
     eventually(lambda: nothing_left(running, home), SOON)
 
 
+IMPORTED = """
+import sys
+from millstream import flow, task
+
+@task
+def task_has(module):
+    return module in sys.modules
+
+@flow
+def flow_has(module):
+    return module in sys.modules
+
+@flow
+def looks():
+    print("a task", task_has.submit("pydantic").result())
+    print("the first flow", flow_has.submit("millstream.deployments").result())
+    while not flow_has.submit("millstream.deployments").result():
+        pass
+    print("a later flow True")
+
+if __name__ == "__main__":
+    looks()
+"""
+
+
+def test_what_flows_need_is_imported_when_one_was_executed(running: Processes) -> None:
+    """Not before: the first task of a script does not wait for it."""
+    said = running.python(IMPORTED).succeed(30)
+    assert "a task False" in said
+    assert "the first flow False" in said
+    assert "a later flow True" in said
+
+
 THREADS = (
     STEP
     + """

@@ -12,7 +12,7 @@ import pytest
 
 from millstream_shared import packing
 from millstream_shared.claims import Claim
-from millstream_worker import channels, children, crews
+from millstream_worker import channels, children, crews, forking
 from millstream_worker.channels import ChildEnd
 from millstream_worker.crews import CannotStart, Crew, News
 from millstream_worker.nursery import Forked, Nursery
@@ -70,7 +70,8 @@ class Playing(Nursery):
     def __init__(self) -> None:
         self.started: list[Spoken] = []
 
-    def fork(self, end: socket.socket) -> Forked:
+    def fork(self, end: socket.socket, kind: bytes) -> Forked:
+        assert kind == forking.TASKS
         self.started.append(Spoken(end.dup()))
         return cast("Forked", self.started[-1])
 

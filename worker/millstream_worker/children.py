@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from millstream_shared.claims import Claim
-from millstream_worker import channels
+from millstream_worker import channels, forking
 from millstream_worker.forked_processes import ForkedProcess
 from millstream_worker.nursery import Nursery
 
@@ -34,7 +34,7 @@ class ChildProcess(ForkedProcess):
     """
 
     def __init__(self, nursery: Nursery, threads: int, worker: str) -> None:
-        super().__init__(nursery, _main, threads, worker)
+        super().__init__(nursery, forking.TASKS, _main, threads, worker)
         self.threads = threads
         self.claims: dict[str, Claim] = {}
         self.limits: dict[str, Limit] = {}

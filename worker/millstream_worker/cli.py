@@ -103,7 +103,7 @@ def start(
         # The child processes are to do the same.
         os.environ["MILLSTREAM_LOGGING_FORMAT"] = log_format
     # Only now: asking for help should not take the time that these take to import.
-    from millstream import sessions
+    from millstream import local_workers, sessions
     from millstream_shared import errors, ids
     from millstream_shared.settings import get_settings
     from millstream_shared.worker_names import Names
@@ -123,7 +123,8 @@ def start(
         if name is not None:
             ids.check_worker_name(name)
         worker_logging.set_up(quiet=kind != "worker")
-        nursery = Nursery()
+        # Who started it for a script waits for it, and has perhaps nothing but tasks; others have time.
+        nursery = Nursery(for_flows=kind != local_workers.LOCAL)
         crew = Crew(nursery, processes or settings.worker_processes or usable_cpus(), threads, wear)
         if reload:
             from millstream_worker import reloads

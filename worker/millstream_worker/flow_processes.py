@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from millstream_shared.claims import Claim
-from millstream_worker import channels, worker_logging
+from millstream_worker import channels, forking, worker_logging
 from millstream_worker.forked_processes import ForkedProcess
 from millstream_worker.nursery import CannotFork, Nursery
 
@@ -28,7 +28,7 @@ class FlowProcess(ForkedProcess):
     """Executes one flow run. `is_waiting` says that the flow only waits for others. Raises CannotFork."""
 
     def __init__(self, nursery: Nursery, claim: Claim, owner: str) -> None:
-        super().__init__(nursery, _main, claim, owner)
+        super().__init__(nursery, forking.FLOW, _main, claim, owner)
         self.claim = claim
         self.is_waiting = self.has_ended = False
         self.deadline = math.inf
@@ -118,7 +118,7 @@ class FlowProcesses:
         """Have a process call the hooks of a flow whose run has ended, as its record says, with its own process."""
         # Nobody waits for it: it ends with the worker at the latest.
         try:
-            ForkedProcess(self._nursery, _call_hooks, owner, claim, record).channel.close()
+            ForkedProcess(self._nursery, forking.FLOW, _call_hooks, owner, claim, record).channel.close()
         except CannotFork as failure:
             worker_logging.error("the hooks of a flow are not called", run=claim.run_id, reason=str(failure))
 

@@ -11,13 +11,16 @@ from millstream_worker.nursery import Forked, Nursery
 
 
 class ForkedProcess:
-    """A process that calls `main(end, *arguments)`, where `end` is the other one of `channel`. Raises CannotFork."""
+    """A process that calls `main(end, *arguments)`, where `end` is the other one of `channel`.
 
-    def __init__(self, nursery: Nursery, main: Callable[..., None], *arguments: Any) -> None:
+    Its `kind` is `forking.TASKS` or `forking.FLOW`. Raises CannotFork.
+    """
+
+    def __init__(self, nursery: Nursery, kind: bytes, main: Callable[..., None], *arguments: Any) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = nursery.fork(theirs)
+                self._process = nursery.fork(theirs, kind)
             except BaseException:
                 ours.close()
                 raise

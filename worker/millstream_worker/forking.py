@@ -13,10 +13,12 @@ from multiprocessing.context import ForkProcess
 from typing import Any, Final
 
 from millstream_shared import packing
-from millstream_worker import channels, processes
+from millstream_worker import channels, preloading, processes
 
-REQUEST: Final = b"f"
-"""What comes with a socket's descriptor."""
+TASKS: Final = b"t"
+"""What comes with the descriptor of a socket for a process that executes tasks."""
+FLOW: Final = b"f"
+"""What comes with the descriptor of a socket for a process that executes a flow."""
 FORKED: Final = "forked"
 """To the worker: the id of the process that has the socket."""
 REFUSED: Final = "refused"
@@ -68,7 +70,7 @@ class _Forking:
 
     def _fork(self) -> bool:
         """False if the worker has gone."""
-        request, ends, *_ = socket.recv_fds(self._line, len(REQUEST), 1)
+        request, ends, *_ = socket.recv_fds(self._line, 1, 1)
         if not request:
             return False
         with socket.socket(fileno=ends[0]) as end:
@@ -80,6 +82,11 @@ class _Forking:
                 return True
         self._children.append(child)
         self._tell(FORKED, child.pid)
+        if request == FLOW:
+            # Unless it was before. The first flow imports that itself, and is not held up. The files may be those of
+            # another version by now: then a flow that needs them will say so.
+            with suppress(Exception):
+                preloading.for_flows()
         return True
 
     def _tell_of_ends(self) -> None:

@@ -5,7 +5,6 @@ process begins within milliseconds instead of half a second, and shares its memo
 the worker before that has threads or connections, so that both share what they have imported.
 """
 
-import importlib
 import os
 import signal
 import socket
@@ -18,9 +17,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from millstream_shared import packing
-from millstream_worker import forking, processes
+from millstream_worker import forking, preloading
 
-_PRELOADED: Final = "millstream_worker.preloaded"
 _PROGRAM: Final = "import sys\nfrom millstream_worker import nursery\nnursery.serve(int(sys.argv[1]))"
 
 
@@ -58,13 +56,15 @@ class Forked:
 class Nursery:
     """Forks processes, from one that it forks from this one now, which may have no other thread.
 
+    What all of them need is imported before; `for_flows`: also what flows need, else when the first one is executed.
     If that dies, what it has forked dies too, and the next fork starts another one, which shares no memory with us.
     Raises CannotFork.
     """
 
-    def __init__(self) -> None:
-        importlib.import_module(_PRELOADED)
-        processes.freeze_memory()
+    def __init__(self, *, for_flows: bool) -> None:
+        preloading.for_all()
+        if for_flows:
+            preloading.for_flows()
         self._answer: Forked | str | None = None
         self._forked: weakref.WeakValueDictionary[int, Forked] = weakref.WeakValueDictionary()
         try:
@@ -72,17 +72,17 @@ class Nursery:
         except OSError as failure:
             raise CannotFork(f"no process can be started: {failure!r}") from failure
 
-    def fork(self, end: socket.socket) -> Forked:
+    def fork(self, end: socket.socket, kind: bytes) -> Forked:
         """A process that does what the first message from the other end of this socket says: see `forking.call`.
 
-        Raises CannotFork.
+        Its `kind` is `forking.TASKS` or `forking.FLOW`. Raises CannotFork.
         """
         self.listen(lambda: False, 0)
         self._answer = None
         try:
             line = self._line or self._begin(self._start_it)
             line.settimeout(None)
-            socket.send_fds(line, [forking.REQUEST], [end.fileno()])
+            socket.send_fds(line, [kind], [end.fileno()])
         except OSError as failure:
             raise CannotFork(f"no process can be started: {failure!r}") from failure
         answer = self._await_answer()
@@ -162,6 +162,6 @@ class Nursery:
 
 def serve(line: int) -> None:
     """Be a nursery whose worker is at the other end of the socket with this number."""
-    importlib.import_module(_PRELOADED)
-    processes.freeze_memory()
+    preloading.for_all()
+    preloading.for_flows()
     forking.serve(socket.socket(fileno=line))
