@@ -34,7 +34,7 @@ H = TypeVar("H", bound=Hook)
 class Flow(functions.Function[P, R, FlowOptions], flow_deployments.Deployable):
     """A function whose calls are flow runs. Made by `@flow`, or by `Flow(fn, **options)`."""
 
-    _run_name = "flow_run_name"
+    _naming_option = "flow_run_name"
 
     def __init__(self, fn: Callable[P, R], **given: Unpack[FlowKeywords]) -> None:
         name, description = functions.described(functions.checked(fn, "flow"))

@@ -45,7 +45,7 @@ class Function(Generic[P, R, Options]):
     parameters: Parameters
     isasync: bool
     isgenerator: bool
-    _run_name: ClassVar[str]
+    _naming_option: ClassVar[str]
     """The option that names runs."""
 
     name = option[str]()
@@ -69,7 +69,7 @@ class Function(Generic[P, R, Options]):
 
     def _checked(self) -> Self:
         """Itself. Raises ValueError for a name of its runs that asks for what is no parameter."""
-        names.check_fields(getattr(self.options, self._run_name), self.parameters.names, self._run_name)
+        names.check_fields(getattr(self.options, self._naming_option), self.parameters.names, self._naming_option)
         return self
 
     def _setup(self, fn: Callable[..., Any], options: Options) -> None:

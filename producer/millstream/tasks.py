@@ -33,7 +33,7 @@ TH = TypeVar("TH", bound="TransactionHook")
 class Task(functions.Function[P, R, TaskOptions]):
     """A function whose calls are runs. Made by `@task`, or by `Task(fn, **options)`."""
 
-    _run_name = "task_run_name"
+    _naming_option = "task_run_name"
 
     def __init__(self, fn: Callable[P, R], **given: Unpack[TaskKeywords]) -> None:
         name, description = functions.described(functions.checked(fn, "task"))
