@@ -179,11 +179,11 @@ def _read(given: Any, name: str, places: Mapping[str, str]) -> Any:
     kind: click.ParamType[Any] = KNOWN[name].metadata["kind"]
     try:
         if not isinstance(given, str | int | float):
-            raise click.BadParameter("A single value is needed.")
+            raise click.BadParameter(f"{given!r} is not a single value.")
         value = kind.convert(str(given), None, None)
         if value != value:
-            raise click.BadParameter("This is no number.")
+            raise click.BadParameter(f"{given!r} is no number.")
     except click.BadParameter as invalid:
         place = places.get(name, variable_of(name))
-        raise errors.ConfigurationError(f"{place}: {invalid.message} (it is {given!r})") from None
+        raise errors.ConfigurationError(f"{place}: {invalid.message}") from None
     return value

@@ -91,11 +91,11 @@ def test_a_mistake_is_named_and_changes_nothing(file: Path, assignment: str, sai
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
-        ("crash_limit", "0", "MILLSTREAM_CRASH_LIMIT: 0 is not in the range x>=1. (it is '0')"),
-        ("crash_limit", "2.5", "'2.5' is not a valid integer. (it is '2.5')"),
+        ("crash_limit", "0", "MILLSTREAM_CRASH_LIMIT: 0 is not in the range x>=1."),
+        ("crash_limit", "2.5", "'2.5' is not a valid integer."),
         ("lease_seconds", "0", "0.0 is not in the range x>0"),
-        ("lease_seconds", "nan", "This is no number"),
-        ("lease_seconds", "soon", "'soon' is not a valid float. (it is 'soon')"),
+        ("lease_seconds", "nan", "'nan' is no number"),
+        ("lease_seconds", "soon", "'soon' is not a valid float."),
         ("logs_lines_per_run", "1000001", "is not in the range 1<=x<=1000000"),
         ("logging_level", "loud", "MILLSTREAM_LOGGING_LEVEL: 'loud' is not one of"),
         ("logs_to_redis", "perhaps", "'perhaps' is not a valid boolean"),
@@ -121,10 +121,10 @@ def test_words_are_understood_in_any_case(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("crash_limit = [1]\n", r"crash_limit in .*config.toml: A single value is needed. \(it is \[1\]\)"),
+        ("crash_limit = [1]\n", r"crash_limit in .*config.toml: \[1\] is not a single value"),
         ("crash_limit = 1.5\n", r"crash_limit in .*config.toml: '1.5' is not a valid integer"),
         ("crash_limit = true\n", r"crash_limit in .*config.toml: 'True' is not a valid integer"),
-        ("crash_limit = 0\n", r"crash_limit in .*config.toml: 0 is not in the range x>=1. \(it is 0\)"),
+        ("crash_limit = 0\n", r"crash_limit in .*config.toml: 0 is not in the range x>=1."),
         ("crash_limt = 1\n", "crash_limt in .*config.toml is no setting. Is it crash_limit"),
         ('home = "/else"\n', "home in .* MILLSTREAM_HOME"),
         ("[redis]\nurl = 1\n", "redis in .*config.toml is no setting"),
