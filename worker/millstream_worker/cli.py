@@ -123,7 +123,7 @@ def start(
         if name is not None:
             ids.check_worker_name(name)
         worker_logging.set_up(quiet=kind != "worker")
-        # Who started it for a script waits for it, and has perhaps nothing but tasks; others have time.
+        # A script that has started it waits for it, and may have tasks alone; who starts others has time.
         nursery = Nursery(for_flows=kind != local_workers.LOCAL)
         crew = Crew(nursery, processes or settings.worker_processes or usable_cpus(), threads, wear)
         if reload:
