@@ -112,25 +112,35 @@ def test_lines_do_not_pile_up_when_nobody_reads_them(logger: logging.Logger) -> 
 
 
 def test_a_thread_writes_for_others_only_for_a_while(logger: logging.Logger) -> None:
-    """One that logs now and then gets on beside others that never stop."""
-    with standard_error_in_a_pipe() as reader:
-        enough = threading.Event()
+    """Also beside one that always logs the next line before the last one is written."""
+    written, left, enough = threading.Event(), threading.Event(), threading.Event()
 
-        def chatter() -> None:
-            while not enough.is_set():
-                logger.info("chatter")
+    class Overtaken(io.StringIO):
+        """Is not done with a line before another one is left to who writes it, or nobody leaves any more."""
 
-        chatty = [in_thread(chatter) for _ in range(4)]
-        reading = in_thread(lambda: list(iter(lambda: reader.lines(1), ["the end"])))
-        other = in_thread(lambda: [logger.info("now and then") for _ in range(20)])
-        other.join(10)
-        was_alive = other.is_alive()
+        def write(self, text: str) -> int:
+            written.set()
+            left.wait(0.5)
+            left.clear()
+            return len(text)
+
+    def chatter() -> None:
+        while not enough.is_set():
+            written.wait()
+            written.clear()
+            logger.info("chatter")
+            left.set()
+
+    with redirect_stderr(Overtaken()):
+        chatty = in_thread(chatter)
+        other = in_thread(logger.info, "now and then")
+        other.join(20)
+        got_on = not other.is_alive()
         enough.set()
-        for thread in chatty:
-            thread.join(10)
-        logger.info("the end")
-        reading.join(10)
-        assert not was_alive
+        written.set()
+        chatty.join(20)
+        other.join(20)
+    assert got_on
 
 
 def test_flushing_waits_for_what_others_write(logger: logging.Logger) -> None:
